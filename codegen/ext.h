@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The extensions: each match is one file (match_NAME.c) that exports its records,
+ * and the arrays in registry.c are the only list of them. A record says how the
+ * match is checked, what it means in the intermediate form, and how it is described.
+ */
+#ifndef BPFILTER_EXT_H
+#define BPFILTER_EXT_H
+
+#include <linux/netfilter_ipv4/ip_tables.h>
+
+#include "bpfilter.h"
+#include "ir.h"
+
+/**
+ * struct bf_match - one revision of one match
+ * @name: as in xt_entry_match.u.user.name
+ * @revision: of the structure behind it
+ * @size: bytes of the structure; XT_ALIGN(size) must equal what the rule brings
+ * @usersize: how much of it user space gets back; 0 means all
+ * @proto: if not 0, the rule must be for this protocol, without inversion
+ * @options: what it covers, in a few words, for the support table; the revisions of
+ *	a match need it only once
+ * @check: as the kernel's checkentry; NULL if that accepts everything. Returns 0,
+ *	-errno, or BF_NOT_TRANSLATABLE for something that the kernel might accept
+ *	and we cannot express
+ * @compile: append the match to @r; NULL if it always matches. Called only after
+ *	@check accepted the same bytes. May not fail but through @r->error
+ */
+struct bf_match {
+	const char *name;
+	uint8_t revision;
+	uint16_t size;
+	uint16_t usersize;
+	uint8_t proto;
+	const char *options;
+	int (*check)(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
+		     struct bf_why *why);
+	void (*compile)(struct bf_rule *r, const struct ipt_entry *e, const void *info);
+};
+
+/* NULL if there is none. @name need not be terminated within XT_EXTENSION_MAXNAMELEN. */
+const struct bf_match *bf_match_find(const char *name, uint8_t revision);
+
+/* The registry in its order, for the support table; NULL at the end. */
+const struct bf_match *bf_match_at(unsigned int i);
+
+struct bf_asm;
+
+/**
+ * struct bf_cond_type - the code of a packet-time condition
+ * @name: for people
+ * @emit: emit the body of a BPF function. On entry r1 is the address of this rule's
+ *	state (BF_COND_STATE bytes of a map value, never NULL), r2 the address of the
+ *	frame (enum bf_frame in asm.h), r1 to r5 are free after use, r6 to r9 are the
+ *	function's own. It ends with r0 = 0 (no), 1 (yes) or BF_HOTDROP, and BPF_EXIT.
+ *	At most 64 bytes of stack.
+ * @fields: key fields that it reads
+ */
+struct bf_cond_type {
+	const char *name;
+	void (*emit)(struct bf_asm *a);
+	uint64_t fields;
+};
+
+#endif /* BPFILTER_EXT_H */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The checked table: what the kernel's struct xt_table_info is to ip_tables.
+ *
+ * Everything here works on memory alone; no privileges are needed.
+ */
+#ifndef BPFILTER_TABLE_H
+#define BPFILTER_TABLE_H
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <sys/types.h>
+
+#include "bpfilter.h"
+
+#define BF_FILTER_HOOKS ((1U << NF_INET_LOCAL_IN) | (1U << NF_INET_FORWARD) | \
+			 (1U << NF_INET_LOCAL_OUT))
+
+/**
+ * struct bf_table - an IPv4 filter table that passed the kernel's checks
+ * @size: bytes of @entries
+ * @num_entries: rules, policies and ERROR entries together, as iptables counts
+ * @stacksize: how many jumps may be open at once before the kernel drops
+ * @hook_entry: offset of the first rule of each built-in chain
+ * @underflow: offset of the policy of each built-in chain
+ * @offsets: where each entry starts, ascending; the index of an entry here is
+ *	the index of its counters everywhere
+ * @entries: the blob as the kernel would keep it: comefrom filled in, counters
+ *	zero, what follows a match's user part zero
+ *
+ * Immutable after bf_table_check(). Offsets and sizes are in bytes.
+ */
+struct bf_table {
+	uint32_t size;
+	uint32_t num_entries;
+	uint32_t stacksize;
+	uint32_t hook_entry[NF_INET_NUMHOOKS];
+	uint32_t underflow[NF_INET_NUMHOOKS];
+	uint32_t *offsets;
+	uint8_t *entries;
+};
+
+/* bf_table_check(): sound, but something in it is not in our registry */
+#define BF_NOT_TRANSLATABLE 1
+
+/**
+ * bf_table_check - check an IPT_SO_SET_REPLACE option value as the kernel does
+ * @replace: struct ipt_replace and the entries behind it; not changed
+ * @len: the option length that the caller gave, all of it readable
+ * @table: receives a new table, to be freed with bf_table_free(); NULL unless 0
+ *	is returned
+ * @why: says what is wrong, or which extension is unknown
+ *
+ * The checks, their order and their error codes are those of do_replace(),
+ * translate_table() and the extensions' checkentry functions (net/ipv4/netfilter/
+ * ip_tables.c, Linux 6.1 to 6.18), up to but without the lookup of the table and
+ * the comparison of num_counters with the table in force.
+ *
+ * Returns 0; BF_NOT_TRANSLATABLE if the structure is sound as far as it can be
+ * told but a match, target or option of one is not in the registry (the kernel has
+ * to judge that table); or the -errno that the kernel gives.
+ */
+int bf_table_check(const void *replace, size_t len, struct bf_table **table,
+		   struct bf_why *why);
+
+/**
+ * bf_table_empty - a new filter table without rules, as the kernel makes one
+ * @policy: NF_ACCEPT or NF_DROP, for FORWARD; the others accept
+ *
+ * Returns NULL if there is no memory.
+ */
+struct bf_table *bf_table_empty(int policy);
+
+void bf_table_free(struct bf_table *table);
+
+/* The entry with this index, 0 <= index < num_entries. */
+static inline const struct ipt_entry *bf_table_entry(const struct bf_table *t, uint32_t index)
+{
+	return (const struct ipt_entry *)(t->entries + t->offsets[index]);
+}
+
+/**
+ * bf_table_index - the index of the entry at an offset
+ *
+ * Returns num_entries if no entry starts there. O(log n).
+ */
+uint32_t bf_table_index(const struct bf_table *t, uint32_t offset);
+
+/**
+ * bf_table_show - what IPT_SO_GET_ENTRIES gives for this table
+ * @counters: num_entries of them
+ * @dst: size bytes, written
+ *
+ * Byte for byte what the kernel writes (copy_entries_to_user()), counters included.
+ */
+void bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst);
+
+/**
+ * bf_table_save - flatten a table so that bf_table_load() gives it back
+ * @dst: bf_table_saved_size() bytes
+ *
+ * For the copy kept beside the running program. Version and sizes are checked by
+ * bf_table_load(), which returns -EINVAL if they do not fit, -ENOMEM.
+ */
+size_t bf_table_saved_size(const struct bf_table *t);
+void bf_table_save(const struct bf_table *t, void *dst);
+int bf_table_load(const void *src, size_t len, struct bf_table **table);
+
+#endif /* BPFILTER_TABLE_H */

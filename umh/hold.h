@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Holding packets while a table moves between ip_tables and our programs.
+ *
+ * The two are separate hooks, so no store switches both. For the few milliseconds of a
+ * handover every packet is therefore queued (nf_tables rules "queue" in base chains at
+ * priority -1 of LOCAL_IN, FORWARD and LOCAL_OUT, owned by our socket, so that they vanish
+ * with us), and sees only the final state when it is let go: never both tables, never
+ * none, and each counts it once.
+ */
+#ifndef BPFILTER_HOLD_H
+#define BPFILTER_HOLD_H
+
+#include "bpfilter.h"
+
+struct bf_hold;
+
+/**
+ * bf_hold_begin - from now on packets wait in front of the filter hooks
+ *
+ * On return no packet is between the hold and the end of the filter hooks any more (an
+ * RCU grace period has passed). Must be called in the namespace. Returns 0, or -errno where
+ * the kernel lacks nf_tables or nfnetlink_queue (-EOPNOTSUPP); nothing is held then.
+ */
+int bf_hold_begin(struct bf_hold **hold, struct bf_why *why);
+
+/**
+ * bf_hold_end - let them go, in order, and remove the hold; NULL is ignored
+ *
+ * Returns how many packets were held, or -errno if packets may have been lost
+ * (the hold is gone in any case).
+ */
+long bf_hold_end(struct bf_hold *hold);
+
+/**
+ * bf_rcu_wait - wait until every packet that is now in a netfilter hook has left it
+ *
+ * 0 or -errno.
+ */
+int bf_rcu_wait(void);
+
+#endif /* BPFILTER_HOLD_H */
