@@ -64,6 +64,13 @@ int bf_filter_replace(struct bf_filter *f, const void *replace, size_t len,
 /* IPT_SO_SET_ADD_COUNTERS; @value is the option value, @len bytes. */
 int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len);
 
+/*
+ * A descriptor to poll for reading while the table is ours, or -1; when it is readable, call
+ * bf_filter_event() in the namespace. It may change with every call of the functions above.
+ */
+int bf_filter_fd(const struct bf_filter *f);
+void bf_filter_event(struct bf_filter *f);
+
 /* Give the table, with its rules and counters, back to the kernel's ip_tables, and
  * remove everything of ours from the namespace. */
 int bf_filter_detach(struct bf_filter *f, struct bf_why *why);

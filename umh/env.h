@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the helper finds out once, when it starts: the kernel's types and features, and where
+ * things are pinned.
+ */
+#ifndef BPFILTER_ENV_H
+#define BPFILTER_ENV_H
+
+#include "bpfilter.h"
+
+struct bf_env;
+
+/* Exit codes of the commands, beyond 0 and what COMMAND of "run" returns. */
+enum bf_exit {
+	BF_EXIT_USAGE = 2,
+	BF_EXIT_NOT_ROOT = 120,		/* a privilege is missing */
+	BF_EXIT_NO_BPFFS = 121,		/* bpffs cannot be mounted or written */
+	BF_EXIT_NO_BTF = 122,		/* the kernel has no BTF */
+	BF_EXIT_OLD_KERNEL = 123,	/* no BPF netfilter links, or no seccomp notification */
+	BF_EXIT_NO_HELPER = 124,	/* the helper cannot be started or reached */
+	BF_EXIT_FAILED = 125,		/* anything else that is ours; as env(1), chroot(1) */
+	BF_EXIT_CANNOT_EXEC = 126,	/* COMMAND was found but cannot be executed */
+	BF_EXIT_NOT_FOUND = 127,	/* COMMAND was not found */
+};
+
+#define BF_DEFAULT_RUN_DIR "/run/bpfilter"
+#define BF_DEFAULT_PIN_DIR "/sys/fs/bpf/bpfilter"
+
+/* Directory of the socket: $BPFILTER_RUN_DIR or BF_DEFAULT_RUN_DIR. */
+const char *bf_run_dir(void);
+/* Directory of the pins: $BPFILTER_PIN_DIR or BF_DEFAULT_PIN_DIR; must be on a bpffs. */
+const char *bf_pin_dir(void);
+
+/**
+ * bf_env_open - look at the kernel, load what all namespaces share, prepare the pin directory
+ * @exit_code: receives one of enum bf_exit when it fails
+ *
+ * Mounts bpffs where the pin directory belongs if it is not mounted. 0 or -errno.
+ */
+int bf_env_open(struct bf_env **env, int *exit_code, struct bf_why *why);
+void bf_env_close(struct bf_env *env);
+
+#endif /* BPFILTER_ENV_H */
