@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The assembler: BPF instructions with labels, functions, maps and raw reads of kernel memory.
+ *
+ * Errors (no memory, a jump too far) stick: the first one is kept in bf_asm.error and everything
+ * later does nothing, so a generator checks once, at the end.
+ */
+#ifndef BPFILTER_ASM_H
+#define BPFILTER_ASM_H
+
+#include <linux/bpf.h>
+
+#include "bpfilter.h"
+#include "ir.h"
+#include "kernel.h"
+
+/*
+ * The frame: what the main program has on its stack, at BF_FRAME_BASE(r10) upwards, and what
+ * functions get the address of. The key comes first, and only numbers follow it up to byte 256,
+ * so that a field index of 6 bits can be used unchecked.
+ */
+enum bf_frame {
+	BF_FRAME_KEY = 0,		/* uint32_t [BF_NR_FIELDS] */
+	BF_FRAME_RETURNS = 136,		/* uint32_t [BF_MAX_RETURNS]: where RETURN goes to */
+	BF_FRAME_SKB = 256,		/* struct sk_buff *, as the verifier knows it */
+	BF_FRAME_STATE = 264,		/* const struct nf_hook_state * */
+	BF_FRAME_DYNPTR = 272,		/* struct bpf_dynptr */
+	BF_FRAME_BUF = 288,		/* 24 bytes of scratch; free between rules */
+	BF_FRAME_COUNTERS = 312,	/* uint32_t: index of this CPU's first counter */
+	BF_FRAME_SP = 316,		/* uint32_t */
+	BF_FRAME_PC = 320,		/* uint32_t */
+	BF_FRAME_VERDICT = 324,		/* uint32_t */
+	BF_FRAME_THOFF = 328,		/* uint32_t: bytes of the IP header, ihl * 4 */
+	BF_FRAME_SLOT = 332,		/* uint32_t: claimed stack of a very deep table */
+	BF_FRAME_SIZE = 336,
+};
+
+#define BF_MAX_RETURNS 30
+#define BF_FRAME_BASE (-BF_FRAME_SIZE)
+
+_Static_assert(BF_NR_FIELDS * 4 <= BF_FRAME_RETURNS, "the key overlaps the return stack");
+_Static_assert(BF_FRAME_RETURNS + 4 * BF_MAX_RETURNS <= BF_FRAME_SKB, "the frame overlaps");
+
+struct bf_asm_ref {
+	uint32_t insn;
+	int label;
+};
+
+/**
+ * struct bf_asm - a program being written
+ * @refs: instructions that wait for a label's place
+ * @functions: first instruction of each BPF function but the main one
+ */
+struct bf_asm {
+	const struct bf_kernel *kernel;
+	struct bpf_insn *insns;
+	uint32_t nr_insns, max_insns;
+	struct bf_asm_ref *refs;
+	uint32_t nr_refs, max_refs;
+	uint32_t *labels;
+	uint32_t nr_labels, max_labels;
+	uint32_t functions[32];
+	uint32_t nr_functions;
+	int error;
+};
+
+void bf_asm_init(struct bf_asm *a, const struct bf_kernel *kernel);
+/* Resolves labels. 0, -ENOMEM, -ERANGE (a jump over more than 32767 instructions). */
+int bf_asm_finish(struct bf_asm *a);
+void bf_asm_free(struct bf_asm *a);
+
+int bf_asm_label(struct bf_asm *a);
+void bf_asm_here(struct bf_asm *a, int label);
+
+void bf_insn(struct bf_asm *a, struct bpf_insn insn);
+
+/* dst OP= src, dst OP= imm; 64-bit and 32-bit (which clears the upper half). OP is BPF_ADD ... */
+void bf_alu(struct bf_asm *a, int op, int dst, int src);
+void bf_alui(struct bf_asm *a, int op, int dst, int32_t imm);
+void bf_alu32(struct bf_asm *a, int op, int dst, int src);
+void bf_alu32i(struct bf_asm *a, int op, int dst, uint32_t imm);
+void bf_mov(struct bf_asm *a, int dst, int src);
+void bf_movi(struct bf_asm *a, int dst, int32_t imm);
+void bf_mov32i(struct bf_asm *a, int dst, uint32_t imm);	/* zero-extended */
+void bf_ld_imm64(struct bf_asm *a, int dst, uint64_t imm);
+/* dst = big-endian value of the low 16, 32 or 64 bits */
+void bf_be(struct bf_asm *a, int dst, int bits);
+
+/* dst = *(size *)(src + off); size is BPF_B, BPF_H, BPF_W, BPF_DW */
+void bf_ldx(struct bf_asm *a, int size, int dst, int src, int off);
+void bf_stx(struct bf_asm *a, int size, int dst, int off, int src);
+void bf_sti(struct bf_asm *a, int size, int dst, int off, int32_t imm);
+/* *(size *)(dst + off) OP= src atomically: BPF_ADD, BPF_ADD | BPF_FETCH, BPF_XCHG, BPF_CMPXCHG */
+void bf_atomic(struct bf_asm *a, int size, int op, int dst, int off, int src);
+
+/* Jumps: if (dst OP x) goto label. The 32-bit forms compare the low halves; imm is unsigned. */
+void bf_jmp(struct bf_asm *a, int label);
+void bf_jif(struct bf_asm *a, int op, int dst, int src, int label);
+void bf_jifi(struct bf_asm *a, int op, int dst, int32_t imm, int label);
+void bf_jif32(struct bf_asm *a, int op, int dst, int src, int label);
+void bf_jif32i(struct bf_asm *a, int op, int dst, uint32_t imm, int label);
+void bf_exit(struct bf_asm *a);
+
+/* Calls clobber r0 to r5; arguments in r1 to r5, result in r0. */
+void bf_helper(struct bf_asm *a, int helper);		/* BPF_FUNC_... */
+void bf_kfunc(struct bf_asm *a, int32_t btf_id);	/* of vmlinux */
+void bf_call(struct bf_asm *a, int label);		/* a function that begins at a label */
+void bf_function(struct bf_asm *a, int label);		/* a function begins here */
+void bf_function_addr(struct bf_asm *a, int dst, int label);	/* for bpf_loop() */
+void bf_map(struct bf_asm *a, int dst, int map);	/* map pointer, by index in the program */
+
+/**
+ * bf_raw - make kernel memory at (src + off) readable
+ *
+ * Afterwards bf_raw_ldx(a, size, dst, x) reads *(size *)(src + off + x), for 0 <= x and
+ * x + size <= BF_RAW_WINDOW, until the next call of anything (the pointer lives in r0; keep it
+ * in r6 to r9 to use it longer: bf_raw_ldx_at()). @src is any register that holds a number; a bad
+ * address reads as 0. Clobbers r0 to r5; costs one move at run time.
+ *
+ * How: bpf_rdonly_cast() to struct sk_buff such that its cb[] array lies over the memory.
+ */
+#define BF_RAW_WINDOW 48
+void bf_raw(struct bf_asm *a, int src, int off);
+void bf_raw_ldx(struct bf_asm *a, int size, int dst, int x);
+void bf_raw_ldx_at(struct bf_asm *a, int size, int dst, int base, int x);
+
+/* r0 = bytes of the packet at offset @off_reg (a register, from the IP header) for @len <= 24 bytes
+ * (a constant), in the packet or copied to the frame's BUF; NULL if the packet ends before.
+ * @frame is a register with the frame's address. Clobbers r0 to r5. */
+void bf_packet(struct bf_asm *a, int frame, int off_reg, uint32_t len);
+
+#endif /* BPFILTER_ASM_H */
