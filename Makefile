@@ -1,20 +1,169 @@
 # SPDX-License-Identifier: GPL-2.0
-CC ?= gcc
-PKGS := libbpf libelf libnl-3.0
-CFLAGS ?= -O2 -g
-override CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wpointer-arith -Wno-unused-parameter -D_GNU_SOURCE -pthread \
-	-Iinclude -Icodegen -Iumh $(shell pkg-config --cflags $(PKGS))
-override LDLIBS += $(shell pkg-config --libs $(PKGS)) -pthread
-B := build
-LIB := $(patsubst %.c,$(B)/%.o,$(wildcard codegen/*.c) $(filter-out umh/main.c,$(wildcard umh/*.c)))
+# bpfilter: the iptables filter table as eBPF. "make help" lists the targets.
+
+B	?= build
+PREFIX	?= /usr/local
+DESTDIR	?=
+V	?= 0
+
+CC	?= gcc
+CFLAGS	?= -O2 -g
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+PKGS	:= libbpf libnl-3.0
+
+# Evaluated when a recipe first needs it: on a fresh machine pkg-config comes with the set-up step.
+pkg	= $(eval pkg := $$(shell $(PKG_CONFIG) --cflags $(PKGS)))$(pkg)
+libs	= $(eval libs := $$(shell $(PKG_CONFIG) --libs $(PKGS)))$(libs)
+
+override CFLAGS += -std=gnu11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wno-unused-parameter
+ifneq ($(SAN),)
+override CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+INCLUDES := -Iinclude -Icodegen -Iumh
+
+ifeq ($(V),1)
+q	:=
+say	= @:
+else
+q	:= @
+say	= @printf '  %-7s %s\n' $(1) $(2)
+endif
+
+obj	= $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+LIB_OBJ	:= $(call obj,$(wildcard codegen/*.c) $(filter-out umh/main.c,$(wildcard umh/*.c)))
+
+# Every test_*.c is a program; what lies beside them is shared by all of them.
+UNIT_SRC := $(wildcard selftests/unit/test_*.c)
+UNIT_OBJ := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard selftests/unit/*.c)))
+UNIT	:= $(patsubst %.c,$(B)/%,$(UNIT_SRC))
+
+# Every other folder with C in it is one program.
+TOOLS	:= $(filter-out unit,$(sort $(patsubst selftests/%/,%,$(dir $(wildcard selftests/*/*.c)))))
+TOOL_PROGS := $(addprefix $(B)/selftests/,$(TOOLS))
+tool_obj = $(call obj,$(wildcard selftests/$(1)/*.c))
+
+KSELFTEST := $(B)/kselftest/kselftest_harness.h $(B)/kselftest/kselftest.h
+E2E	:= $(sort $(wildcard selftests/e2e/*.sh))
+
+.PHONY: all
 all: $(B)/bpfilter
-$(B)/bpfilter: $(B)/umh/main.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(B)/%.o: %.c
+
+$(B)/bpfilter: $(call obj,umh/main.c) $(LIB_OBJ)
+	$(call say,LD,$@)
+	$(q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs) $(LDLIBS)
+
+$(B)/obj/%.o: %.c
+	$(call say,CC,$*.o)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(q)$(CC) $(CFLAGS) $(INCLUDES) $(pkg) -MMD -MP -c -o $@ $<
+
+# --- tests ---------------------------------------------------------------------------------
+
+.PHONY: tests
+tests: $(UNIT) $(TOOL_PROGS)
+
+$(B)/obj/selftests/%.o: selftests/%.c | $(KSELFTEST)
+	$(call say,CC,selftests/$*.o)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(CFLAGS) -Wno-missing-prototypes -Wno-strict-prototypes -Wno-shadow $(INCLUDES) \
+		-Iselftests -I$(<D) -I$(B)/kselftest $(pkg) -MMD -MP -c -o $@ $<
+
+$(B)/selftests/unit/%: $(B)/obj/selftests/unit/%.o $(UNIT_OBJ) $(LIB_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs) $(LDLIBS)
+
+define tool_rule
+$(B)/selftests/$(1): $(call tool_obj,$(1)) $(LIB_OBJ)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(libs) -lpcap $$(LDLIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+
+# The two headers of the kernel's test harness are not part of this project: they come out of
+# the Debian package.
+KSRC	= $(firstword $(wildcard /usr/src/linux-source-6.1.tar.xz /usr/src/linux-source-*.tar.xz))
+kself	= $(patsubst %.tar.xz,%,$(notdir $(KSRC)))/tools/testing/selftests
+
+$(B)/kselftest/.unpacked:
+	$(call say,UNPACK,kselftest_harness.h)
+	@mkdir -p $(@D)
+	@test -n "$(KSRC)" || { echo "no /usr/src/linux-source-*.tar.xz: run \"make setup\" as root" >&2; exit 1; }
+	$(q)tar -xJf $(KSRC) -C $(@D) --strip-components=4 --occurrence=1 \
+		$(kself)/kselftest.h $(kself)/kselftest_harness.h
+	@touch $@
+$(KSELFTEST): $(B)/kselftest/.unpacked ;
+.PRECIOUS: $(KSELFTEST) $(B)/obj/%.o
+
+# --- what a person calls -------------------------------------------------------------------
+
+# Each runs the set-up step first, then make again, which then finds what was installed.
+.PHONY: demo check bench soak setup
+demo: setup-demo
+	@$(MAKE) --no-print-directory all
+	@BPFILTER=$(abspath $(B)/bpfilter) demo/demo.sh
+
+check: setup-check
+	@$(MAKE) --no-print-directory all tests
+	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh check
+
+bench: setup-check
+	@$(MAKE) --no-print-directory all tests
+	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh bench
+
+soak: setup-check
+	@$(MAKE) --no-print-directory all tests
+	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh soak
+
+setup: setup-check
+
+.PHONY: setup-demo setup-check
+setup-demo setup-check: setup-%:
+	@tools/setup.sh $* $(B)
+
+# The same binary and the same tests, with the address and undefined behaviour sanitizers.
+.PHONY: asan
+asan:
+	@$(MAKE) --no-print-directory B=$(B)-asan SAN=address,undefined CFLAGS="-O1 -g" all tests
+
+C_FILES	= $(wildcard include/*.h include/uapi/*.h codegen/*.[ch] umh/*.[ch] selftests/*/*.[ch])
+
+.PHONY: format-check
+format-check:
+	$(q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
+.PHONY: install uninstall
+install: all
+	install -D -m 755 $(B)/bpfilter $(DESTDIR)$(PREFIX)/sbin/bpfilter
+	install -D -m 644 docs/bpfilter.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpfilter.8
+	install -D -m 644 tools/bpfilter.bash-completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfilter
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/bpfilter $(DESTDIR)$(PREFIX)/share/man/man8/bpfilter.8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfilter
+
+.PHONY: clean
 clean:
-	rm -rf $(B)
-.PHONY: all clean
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+	rm -rf $(B) $(B)-asan
+
+.PHONY: help
+help:
+	@echo 'make               build $(B)/bpfilter'
+	@echo 'sudo make demo     see it work: sets up, builds, runs in namespaces of its own (1 min)'
+	@echo 'sudo make check    the tests (5 to 8 min)'
+	@echo 'sudo make bench    what a packet and a replace cost, beside the kernel'"'"'s ip_tables'
+	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
+	@echo 'sudo make setup    only install the Debian packages that the above need'
+	@echo 'make asan          build $(B)-asan/ with the address and undefined behaviour sanitizers'
+	@echo 'make format-check  does clang-format agree?'
+	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set; also: uninstall'
+	@echo 'make clean         remove $(B)/ and $(B)-asan/'
+	@echo
+	@echo 'V=1 shows whole commands, B=DIR builds elsewhere.'
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
