@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the end-to-end scripts and the demo share: TAP lines, namespaces of their own, and a
+# clean-up that leaves nothing behind. To be sourced. Needs $BPFILTER, the binary's path.
+#
+# lab_begin makes a scratch folder $T, a bpffs under it and private BPFILTER_* folders; all that
+# the other functions make is removed by lab_end, which runs by itself on exit and on signals.
+
+: "${BPFILTER:?is the path of the binary}"
+
+# --- TAP -----------------------------------------------------------------------------------
+
+tap_n=0
+tap_failed=0
+
+# tap 0|1 TEXT: the next test line; anything but 0 is "not ok".
+tap() {
+	tap_n=$((tap_n + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $tap_n - $2"
+	else
+		echo "not ok $tap_n - $2"
+		tap_failed=$((tap_failed + 1))
+	fi
+}
+
+tap_skip() {
+	tap_n=$((tap_n + 1))
+	echo "ok $tap_n - $1 # SKIP $2"
+}
+
+# Lines that explain, in TAP's way.
+note() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+# expect TEXT COMMAND...: the command succeeds. Its output is shown when it does not.
+expect() {
+	local text=$1 out rc
+
+	shift
+	out=$("$@" 2>&1)
+	rc=$?
+	[ $rc -eq 0 ] || note "$* -> status $rc" "$out"
+	tap $rc "$text"
+}
+
+expect_not() {
+	local text=$1 out
+
+	shift
+	if out=$("$@" 2>&1); then
+		note "$* -> succeeded" "$out"
+		tap 1 "$text"
+	else
+		tap 0 "$text"
+	fi
+}
+
+# same TEXT WANTED GOT: two strings are equal; the difference is shown when they are not.
+same() {
+	if [ "$2" = "$3" ]; then
+		tap 0 "$1"
+	else
+		note "wanted (<) and got (>):"
+		diff <(printf '%s\n' "$2") <(printf '%s\n' "$3") | head -n 40 | sed 's/^/# /'
+		tap 1 "$1"
+	fi
+}
+
+# The plan, at the end; the exit status says whether all went well.
+tap_end() {
+	echo "1..$tap_n"
+	[ "$tap_failed" -eq 0 ]
+	exit
+}
+
+skip_all() {
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+# --- the laboratory ------------------------------------------------------------------------
+
+T=
+lab=
+lab_jobs=()
+
+lab_begin() {
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	T=$(mktemp -d "${TMPDIR:-/tmp}/bpfilter.XXXXXX") || exit 1
+	# Unique among concurrent runs, and short enough for interface names.
+	lab=bf${T##*.}
+	trap 'lab_end; exit 130' INT
+	trap 'lab_end; exit 143' TERM HUP
+	trap lab_end EXIT
+	mkdir "$T/bpf" "$T/run" || exit 1
+	mount -t bpf bpf "$T/bpf" || skip_all "cannot mount bpffs"
+	export BPFILTER_RUN_DIR=$T/run BPFILTER_PIN_DIR=$T/bpf/bpfilter
+}
+
+lab_end() {
+	local ns j
+
+	trap - EXIT INT TERM HUP
+	[ -n "$T" ] || return 0
+	for j in "${lab_jobs[@]}"; do
+		kill "$j"
+	done 2>/dev/null
+	helper_kill TERM
+	for ns in $(ip netns list | awk -v p="$lab-" 'index($1, p) == 1 { print $1 }'); do
+		# shellcheck disable=SC2046
+		kill -9 $(ip netns pids "$ns") 2>/dev/null
+		ip netns del "$ns"
+	done
+	umount "$T/bpf" || umount -l "$T/bpf"
+	rm -rf "$T"
+	wait 2>/dev/null
+	T=
+}
+
+# in_background COMMAND...: ended by lab_end. Its pid is in $!.
+in_background() {
+	"$@" </dev/null >/dev/null 2>&1 &
+	lab_jobs+=($!)
+}
+
+# The helpers of this laboratory: those that were started with its folder.
+helper_pids() {
+	local p
+
+	for p in $(pgrep -x bpfilter); do
+		tr '\0' ' ' 2>/dev/null <"/proc/$p/cmdline" | grep -q ' umh ' || continue
+		tr '\0' '\n' 2>/dev/null <"/proc/$p/environ" |
+			grep -qxF "BPFILTER_RUN_DIR=$BPFILTER_RUN_DIR" && echo "$p"
+	done
+}
+
+# helper_kill SIGNAL: and wait until they are gone; harder after five seconds.
+helper_kill() {
+	local -a pids
+	local i
+
+	mapfile -t pids < <(helper_pids)
+	[ ${#pids[@]} -gt 0 ] || return 0
+	kill "-$1" "${pids[@]}" 2>/dev/null
+	for i in {1..100}; do
+		[ "$i" -lt 100 ] || kill -9 "${pids[@]}" 2>/dev/null
+		[ -n "$(helper_pids)" ] || return 0
+		sleep 0.05
+	done
+}
+
+# netns NAME...: create namespaces, with lo up.
+netns() {
+	local n
+
+	for n in "$@"; do
+		ip netns add "$lab-$n" && ip -n "$lab-$n" link set lo up || exit 1
+	done
+}
+
+# link A ADDRESS-A B ADDRESS-B: a veth pair between two namespaces. In A the interface is named
+# after B, and the other way round; addresses with prefix length.
+link() {
+	ip link add "to-$3" netns "$lab-$1" type veth peer name "to-$1" netns "$lab-$3" &&
+		ip -n "$lab-$1" addr add "$2" dev "to-$3" &&
+		ip -n "$lab-$3" addr add "$4" dev "to-$1" &&
+		ip -n "$lab-$1" link set "to-$3" up &&
+		ip -n "$lab-$3" link set "to-$1" up || exit 1
+}
+
+# client -- host -- server, routed through host, which has no rules yet.
+lab_client_host_server() {
+	netns client host server
+	link client 192.0.2.2/24 host 192.0.2.1/24
+	link server 198.51.100.2/24 host 198.51.100.1/24
+	ip -n "$lab-client" route add default via 192.0.2.1
+	ip -n "$lab-server" route add default via 198.51.100.1
+	inside host sysctl -qw net.ipv4.ip_forward=1
+}
+
+# inside NAME COMMAND...: in a namespace, with an xtables lock of its own.
+inside() {
+	local ns=$1
+
+	shift
+	XTABLES_LOCKFILE=$T/lock-$ns nsenter --net="/run/netns/$lab-$ns" "$@"
+}
+
+# filtered NAME COMMAND...: in a namespace, under "bpfilter run".
+filtered() {
+	local ns=$1
+
+	shift
+	inside "$ns" "$BPFILTER" run -- "$@"
+}
+
+# --- packets -------------------------------------------------------------------------------
+
+# serve_tcp NAME PORT: accept connections, for as long as the laboratory stands.
+serve_tcp() {
+	in_background nsenter --net="/run/netns/$lab-$1" nc -l -k "$2"
+	wait_for "inside $1 ss -Htln sport = :$2"
+}
+
+# serve_udp NAME PORT: collect what arrives in $T/udp-NAME-PORT.
+serve_udp() {
+	# shellcheck disable=SC2024
+	nsenter --net="/run/netns/$lab-$1" nc -u -l -k "$2" </dev/null >"$T/udp-$1-$2" 2>/dev/null &
+	lab_jobs+=($!)
+	wait_for "inside $1 ss -Huln sport = :$2"
+}
+
+# wait_for COMMAND: until it prints something, two seconds at most.
+wait_for() {
+	local i
+
+	for i in {1..40}; do
+		[ -z "$($1 2>/dev/null)" ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# Does it get through? NAME is where it is sent from.
+can_ping() {
+	inside "$1" ping -q -n -c 1 -W 1 "$2" >/dev/null 2>&1
+}
+
+can_tcp() {
+	inside "$1" timeout 1 bash -c ": </dev/tcp/$2/$3" 2>/dev/null
+}
+
+# can_udp FROM ADDRESS PORT TO: TO is the namespace whose serve_udp receives it.
+can_udp() {
+	local token=$RANDOM$RANDOM$RANDOM i
+
+	inside "$1" bash -c "echo $token >/dev/udp/$2/$3" 2>/dev/null
+	for i in {1..10}; do
+		grep -qx "$token" "$T/udp-$4-$3" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+cannot() {
+	! "$@"
+}
+
+# --- what iptables says --------------------------------------------------------------------
+
+# Without comments and counters, as two saves are compared.
+bare() {
+	sed -e '/^#/d' -e 's/\[[0-9]*:[0-9]*\]//' -e 's/[ ]*$//'
+}
+
+# The kernel's own filter table, not through bpfilter.
+kernel_rules() {
+	inside "$1" iptables-legacy -S
+}
+
+kernel_is_empty() {
+	[ "$(kernel_rules "$1")" = "-P INPUT ACCEPT
+-P FORWARD ACCEPT
+-P OUTPUT ACCEPT" ]
+}
+
+# The inode of a namespace, as in net:[INODE].
+inode() {
+	stat -L -c %i "/run/netns/$lab-$1"
+}
