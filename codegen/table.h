@@ -26,9 +26,16 @@
  * @offsets: where each entry starts, ascending; the index of an entry here is
  *	the index of its counters everywhere
  * @entries: the blob as the kernel would keep it: comefrom filled in, counters
- *	zero, what follows a match's user part zero
+ *	zero; and what the kernel does not give back is zero: what follows the user part
+ *	of a match or target, what follows a name in its field, and what follows a target
+ *	that is shorter than its room
  *
- * Immutable after bf_table_check(). Offsets and sizes are in bytes.
+ * Immutable after bf_table_check(). Offsets and sizes are in bytes. Entry points and
+ * underflows of hooks that a filter table does not have are UINT32_MAX.
+ *
+ * What the checks leave to whoever runs the table, since the kernel accepts it: jumps that
+ * lead into the middle of a chain, chains that run on into the next one, and more jumps open at
+ * once than @stacksize. Every verdict is ACCEPT, DROP, RETURN or the offset of an entry.
  */
 struct bf_table {
 	uint32_t size;
@@ -58,10 +65,21 @@ struct bf_table {
  *
  * Returns 0; BF_NOT_TRANSLATABLE if the structure is sound as far as it can be
  * told but a match, target or option of one is not in the registry (the kernel has
- * to judge that table); or the -errno that the kernel gives.
+ * to judge that table); or the -errno that the kernel gives. A table of another name
+ * than "filter" is -ENOENT, after all other checks but that of the hooks.
  */
 int bf_table_check(const void *replace, size_t len, struct bf_table **table,
 		   struct bf_why *why);
+
+/**
+ * bf_table_check_head - the part of bf_table_check() that comes before the entries are read
+ * @replace: sizeof(struct ipt_replace) bytes if @len is at least that
+ * @len: the option length that the caller gave
+ *
+ * For callers that cannot read all of it: a fault there is an error only after these.
+ * Returns 0, -EINVAL or -ENOMEM.
+ */
+int bf_table_check_head(const void *replace, size_t len, struct bf_why *why);
 
 /**
  * bf_table_empty - a new filter table without rules, as the kernel makes one
@@ -96,11 +114,21 @@ uint32_t bf_table_index(const struct bf_table *t, uint32_t offset);
 void bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst);
 
 /**
+ * bf_table_to_replace - an IPT_SO_SET_REPLACE option value that makes this table
+ * @dst: bf_table_replace_size() bytes
+ *
+ * counters is NULL, and num_counters the number of this table's own entries: whoever sends
+ * it sets both to what the table in force has.
+ */
+size_t bf_table_replace_size(const struct bf_table *t);
+void bf_table_to_replace(const struct bf_table *t, void *dst);
+
+/**
  * bf_table_save - flatten a table so that bf_table_load() gives it back
  * @dst: bf_table_saved_size() bytes
  *
- * For the copy kept beside the running program. Version and sizes are checked by
- * bf_table_load(), which returns -EINVAL if they do not fit, -ENOMEM.
+ * For the copy kept beside the running program. bf_table_load() checks all of it again, as
+ * bf_table_check() does, and returns -EINVAL if anything is wrong with it, or -ENOMEM.
  */
 size_t bf_table_saved_size(const struct bf_table *t);
 void bf_table_save(const struct bf_table *t, void *dst);
