@@ -18,6 +18,8 @@
  * @revision: of the structure behind it
  * @size: bytes of the structure; XT_ALIGN(size) must equal what the rule brings
  * @usersize: how much of it user space gets back; 0 means all
+ * @conntrack: its presence makes the kernel track connections in the namespace, even
+ *	where the rule turns out not to look at them
  * @proto: if not 0, the rule must be for this protocol, without inversion
  * @options: what it covers, in a few words, for the support table; the revisions of
  *	a match need it only once
@@ -33,6 +35,7 @@ struct bf_match {
 	uint16_t size;
 	uint16_t usersize;
 	uint8_t proto;
+	bool conntrack;
 	const char *options;
 	int (*check)(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
 		     struct bf_why *why);
@@ -45,11 +48,21 @@ const struct bf_match *bf_match_find(const char *name, uint8_t revision);
 /* The registry in its order, for the support table; NULL at the end. */
 const struct bf_match *bf_match_at(unsigned int i);
 
+/*
+ * Append struct ipt_ip of a checked entry, or all of the rule but its target: struct ipt_ip and
+ * every match in order. All matches must be in the registry and accepted by their checks.
+ */
+void bf_compile_ip(struct bf_rule *r, const struct ipt_entry *e);
+void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e);
+
 struct bf_asm;
 
 /**
  * struct bf_cond_type - the code of a packet-time condition
  * @name: for people
+ * @init: complete the state before it first goes into a map: @state is BF_COND_STATE bytes
+ *	aligned to 8, @hz the kernel's ticks per second, @jiffies the value that bpf_jiffies64()
+ *	has now. NULL if there is nothing to do
  * @emit: emit the body of a BPF function. On entry r1 is the address of this rule's
  *	state (BF_COND_STATE bytes of a map value, never NULL), r2 the address of the
  *	frame (enum bf_frame in asm.h), r1 to r5 are free after use, r6 to r9 are the
@@ -59,6 +72,7 @@ struct bf_asm;
  */
 struct bf_cond_type {
 	const char *name;
+	void (*init)(void *state, unsigned int hz, uint64_t jiffies);
 	void (*emit)(struct bf_asm *a);
 	uint64_t fields;
 };

@@ -70,6 +70,9 @@ enum bf_field {
 
 #define BF_FIELD_BIT(f) (1ULL << (f))
 
+/* In a set of fields: bf_packet() will be called, so the frame's dynptr must be there. */
+#define BF_NEEDS_DYNPTR (1ULL << 63)
+
 /* Where a branch leads that is taken: a label of this rule (>= 0), or */
 #define BF_TO_NEXT	(-1)	/* this rule does not match */
 #define BF_TO_DROP	(-2)	/* the packet is dropped now, and no rule counts it */
@@ -113,9 +116,10 @@ struct bf_cond {
  * @ops: in the order in which the kernel evaluates
  * @labels: op index that each label stands before; labels lead forward only
  *
- * Grows as it is built; bf_rule_reset() makes it empty again and keeps the memory.
- * @error is set by the first operation that failed (-ENOMEM) and makes all later
- * ones do nothing, so that a builder checks once, at the end.
+ * Zeroed to start with. Grows as it is built; bf_rule_reset() makes it empty again and
+ * keeps the memory, the conditions (their numbers are the table's) and the error. @error
+ * is set by the first operation that failed (-ENOMEM) and makes all later ones do nothing,
+ * so that a builder checks once, at the end of the table.
  */
 struct bf_rule {
 	struct bf_op *ops;
@@ -134,13 +138,22 @@ void bf_rule_free(struct bf_rule *r);
 int bf_label(struct bf_rule *r);
 void bf_label_here(struct bf_rule *r, int label);
 
-/* Unless ((key[field] & mask) == value) != invert, go to @to. */
+/*
+ * Unless ((key[field] & mask) == value) != invert, go to @to. What holds for every key adds
+ * nothing, so a rule's operations do not tell which matches it has.
+ */
 void bf_eq(struct bf_rule *r, enum bf_field field, uint32_t mask, uint32_t value, bool invert,
 	   int to);
 
-/* Unless (lo <= key[field] && key[field] <= hi) != invert, go to @to. */
+/*
+ * Unless (lo <= key[field] && key[field] <= hi) != invert, go to @to. lo > hi is an empty
+ * range. A range that is a prefix becomes BF_OP_EQ.
+ */
 void bf_range(struct bf_rule *r, enum bf_field field, uint32_t lo, uint32_t hi, bool invert,
 	      int to);
+
+/* Go to @to, whatever the key is: BF_OP_EQ with a mask of 0 and a value of 1. */
+void bf_never(struct bf_rule *r, int to);
 
 /*
  * Unless the condition holds (!= invert), go to @to. @state is copied, @len <=

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The only list of matches, in the order of the support table.
+ */
+#include <string.h>
+
+#include "match.h"
+
+static const struct bf_match *const matches[] = {
+	&bf_match_comment,
+	&bf_match_conntrack_1,
+	&bf_match_conntrack_2,
+	&bf_match_conntrack_3,
+	&bf_match_icmp,
+	&bf_match_mark,
+	&bf_match_multiport,
+	&bf_match_state,
+	&bf_match_tcp,
+	&bf_match_udp,
+};
+
+const struct bf_match *bf_match_find(const char *name, uint8_t revision)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(matches); i++)
+		if (matches[i]->revision == revision &&
+		    !strncmp(matches[i]->name, name, XT_EXTENSION_MAXNAMELEN))
+			return matches[i];
+	return NULL;
+}
+
+const struct bf_match *bf_match_at(unsigned int i)
+{
+	return i < ARRAY_SIZE(matches) ? matches[i] : NULL;
+}
