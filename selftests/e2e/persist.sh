@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# persist.sh [KILLS] - the helper killed at random moments during replaces
+#
+# Three tables that differ in INPUT and in FORWARD: two for eBPF, one small and one large, and one
+# for the kernel. After each kill -9 what is in force is one of the two tables concerned, in both
+# chains; the next call of iptables works and shows the same table, and packets agree.
+
+set -u
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
+
+kills=${1:-${KILLS:-40}}
+
+# table NUMBER: accepts port 1000 and 1000+NUMBER in INPUT, 2000 and 2000+NUMBER in FORWARD.
+table() {
+	local i
+
+	echo '*filter'
+	echo ':INPUT DROP [0:0]'
+	echo ':FORWARD DROP [0:0]'
+	echo ':OUTPUT ACCEPT [0:0]'
+	echo ':pad - [0:0]'
+	echo '-A INPUT -p icmp -j ACCEPT'
+	echo '-A INPUT -i lo -j ACCEPT'
+	echo "-A INPUT -p udp -m multiport --dports 1000,$((1000 + $1)) -j ACCEPT"
+	echo "-A FORWARD -p udp -m multiport --dports 2000,$((2000 + $1)) -j ACCEPT"
+	case $1 in
+	1) echo '-A INPUT -m conntrack --ctstate INVALID -j DROP' ;;
+	2) for ((i = 0; i < 1500; i++)); do
+		echo "-A pad -s 10.$((i % 7)).$((i / 256)).$((i % 256))/32 -p tcp -j DROP"
+	   done ;;
+	3) echo '-A pad -p tcp -j REJECT --reject-with icmp-port-unreachable' ;;
+	esac
+	echo COMMIT
+}
+
+# What passes now: "1 1" where table 1 is in force in both chains.
+probe() {
+	local port
+
+	inside server nft reset counters table ip probe >/dev/null
+	inside host nft reset counters table ip probe >/dev/null
+	for port in 1 2 3 0; do
+		echo x >"/dev/udp/192.0.2.1/100$port"
+		echo x >"/dev/udp/198.51.100.2/200$port"
+	done
+	sleep 0.02
+	echo "$(passed host 100)$(passed server 200)"
+}
+
+# Those of the ports PREFIX0 to PREFIX3 whose packets arrived.
+passed() {
+	inside "$1" nft list counters table ip probe | awk '
+		/counter p/ { name = substr($2, 2) }
+		/packets/ { if ($2) list = list " " name }
+		END { print list }'
+}
+
+counters() {
+	local port
+
+	echo 'table ip probe {'
+	for port in 0 1 2 3; do
+		echo "counter p$port { packets 0 bytes 0 }"
+	done
+	echo "chain in { type filter hook input priority 100;"
+	for port in 0 1 2 3; do
+		echo "udp dport $1$port counter name p$port"
+	done
+	printf '}\n}\n'
+}
+
+lab_begin
+lab_client_host_server
+for n in 1 2 3; do
+	table $n >"$T/table-$n"
+	netns kernel
+	inside kernel iptables-legacy-restore <"$T/table-$n"
+	rules[n]=$(kernel_rules kernel)
+	ip netns del "$lab-kernel"
+done
+counters 100 | inside host nft -f -
+counters 200 | inside server nft -f -
+
+# The probes come from the client: this function runs there, so that a probe costs no process.
+export -f probe passed inside
+export lab T
+
+from_client() {
+	inside client bash -c probe
+}
+
+restore() {
+	filtered host iptables-legacy-restore <"$T/table-$1"
+}
+
+restore 1 || exit 1
+same "the first table is in force" " 0 1 0 1" "$(from_client)"
+start=${EPOCHREALTIME/./}
+restore 2 && restore 3 && restore 1
+took=$(((${EPOCHREALTIME/./} - start) / 3))
+note "a replace takes $((took / 1000)) ms"
+
+force=1 neither=0 mixed=0 lied=0 back=0 unusable=0 new=0 old=0
+
+one_kill() {
+	local next=$1 pids moment now shown n
+
+	mapfile -t pids < <(helper_pids)
+	moment=$((RANDOM * RANDOM % (took * 5 / 4)))
+	restore "$next" >"$T/restore" 2>&1 &
+	sleep "$(printf '0.%06d' "$moment")"
+	kill -9 "${pids[@]}" 2>/dev/null
+	now=$(from_client)
+	case $now in
+	" 0 $force 0 $force") ;;
+	" 0 $next 0 $next") ;;
+	*)
+		note "after $moment us, $force to $next: passed INPUT, FORWARD:$now"
+		mixed=$((mixed + 1))
+		;;
+	esac
+	wait $!
+	shown=$(filtered host iptables-legacy -S 2>"$T/err") || {
+		note "$(cat "$T/err")"
+		unusable=$((unusable + 1))
+	}
+	for n in "$force" "$next" 0; do
+		[ "$n" = 0 ] || [ "$shown" != "${rules[n]}" ] || break
+	done
+	if [ "$n" = 0 ]; then
+		note "after $moment us, $force to $next: iptables shows neither"
+		neither=$((neither + 1))
+		restore "$force"
+		return
+	fi
+	if [ "$now" = " 0 $next 0 $next" ] && [ "$n" = "$force" ]; then
+		note "after $moment us, $force to $next: the new table was in force, then the old one"
+		back=$((back + 1))
+	fi
+	now=$(from_client)
+	[ "$now" = " 0 $n 0 $n" ] || {
+		note "after $moment us, $force to $next: table $n is shown, passed:$now"
+		lied=$((lied + 1))
+	}
+	if [ "$n" = "$next" ]; then
+		new=$((new + 1))
+	else
+		old=$((old + 1))
+	fi
+	force=$n
+}
+
+for ((k = 0; k < kills; k++)); do
+	next=$(((force + RANDOM % 2) % 3 + 1))
+	one_kill $next
+done
+note "$kills kills: the new table $new times, the old one $old times"
+tap $((mixed > 0)) "$kills kills: filtering went on, with one of the two tables, whole"
+tap $((neither > 0)) "$kills kills: iptables shows one of the two tables, whole"
+tap $((unusable > 0)) "$kills kills: the next call of iptables works"
+tap $((lied > 0)) "$kills kills: what is shown is what filters"
+tap $((back > 0)) "$kills kills: a table that was in force stays"
+
+# --- with no helper at all, and after it -----------------------------------------------------
+
+restore 1
+inside client ping -q -c 3 -i 0.01 192.0.2.1 >/dev/null
+helper_kill 9
+same "filtering goes on with no helper" " 0 1 0 1" "$(from_client)"
+inside client ping -q -c 2 -i 0.01 192.0.2.1 >/dev/null
+same "the next helper shows what was counted before and between" 5 \
+	"$(filtered host iptables-legacy -L INPUT 1 -v -n -x | awk '{ print $1 }')"
+same "and the same rules" "${rules[1]}" "$(filtered host iptables-legacy -S)"
+expect "the kernel's table is empty" kernel_is_empty host
+helper_kill TERM
+same "filtering goes on after an orderly end" " 0 1 0 1" "$(from_client)"
+
+# --- a namespace that is gone ----------------------------------------------------------------
+
+pins_of() {
+	find "$BPFILTER_PIN_DIR" -mindepth 1 -path "*$1*"
+}
+
+wait_gone() {
+	local i
+
+	for ((i = 0; i < 300; i++)); do
+		[ -n "$(pins_of "$1")" ] || return 0
+		sleep 0.1
+	done
+	pins_of "$1"
+	return 1
+}
+
+netns gone
+filtered gone iptables-legacy -P INPUT DROP
+ino=$(inode gone)
+expect "pins bear the number of their namespace" test -n "$(pins_of "$ino")"
+ip netns del "$lab-gone"
+expect "they are gone within 30 s of their namespace" wait_gone "$ino"
+netns gone
+filtered gone iptables-legacy -P INPUT DROP
+ino=$(inode gone)
+helper_kill 9
+ip netns del "$lab-gone"
+filtered host iptables-legacy -S >/dev/null
+expect "also when it went while there was no helper" wait_gone "$ino"
+expect "those of other namespaces are not" test -n "$(pins_of "$(inode host)")"
+
+tap_end

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What iptables-legacy-save says after iptables-legacy-restore is what it says with the kernel.
+#
+# For each of our rule sets, and of the dumps in $BPFILTER_CORPUS/saves: restored in one namespace
+# with the kernel's ip_tables, in another through bpfilter; saved with and without "-t filter",
+# compared byte for byte but for comments and counters. A dump that cannot be translated is
+# compared too (the kernel has it in both), but counts as skipped.
+
+set -u
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
+
+lab_begin
+
+ours() {
+	filtered bpf true
+	inside bpf "$BPFILTER" status | grep -q eBPF
+}
+
+# The ipsets that a dump names must exist; which type they had cannot be told from it.
+make_sets() {
+	local name names
+
+	names=$(grep -oE -- '(--match-set|--add-set|--del-set) [^ ]+' "$1" | sort -u -k 2,2)
+	[ -n "$names" ] || return 0
+	command -v ipset >/dev/null || return 1
+	while read -r _ name; do
+		inside kernel ipset create "$name" hash:net
+		inside bpf ipset create "$name" hash:net
+	done <<<"$names"
+}
+
+compare() {
+	local name=$1 dump=$2 err
+
+	make_sets "$dump" || {
+		tap_skip "$name" "names ipsets, and there is no ipset tool"
+		return
+	}
+	err=$(inside kernel iptables-legacy-restore <"$dump" 2>&1) || {
+		tap_skip "$name" "this kernel does not take it: $(head -n 1 <<<"$err")"
+		return
+	}
+	filtered bpf iptables-legacy-restore <"$dump" >"$T/err" 2>&1 || {
+		note "$(cat "$T/err")"
+		tap 1 "$name: restored"
+		return
+	}
+	inside kernel iptables-legacy-save | bare >"$T/want"
+	filtered bpf iptables-legacy-save | bare >"$T/got"
+	inside kernel iptables-legacy-save -t filter | bare >"$T/want-filter"
+	filtered bpf iptables-legacy-save -t filter | bare >"$T/got-filter"
+	if cmp -s "$T/want" "$T/got" && cmp -s "$T/want-filter" "$T/got-filter"; then
+		if ours; then
+			translated=$((translated + 1))
+			kernel_is_empty bpf
+			tap $? "$name: in eBPF, $(wc -l <"$T/got-filter") lines of filter"
+		else
+			tap_skip "$name" "equal, but with the kernel: $(why_kernel)"
+		fi
+	else
+		note "with the kernel (<), through bpfilter (>):"
+		diff "$T/want" "$T/got" | head -n 10 | sed 's/^/# /'
+		diff "$T/want-filter" "$T/got-filter" | head -n 10 | sed 's/^/# /'
+		tap 1 "$name"
+	fi
+}
+
+why_kernel() {
+	inside bpf "$BPFILTER" status | grep -m 1 -iE 'kernel' | tr -s ' '
+}
+
+translated=0
+for dump in "$here"/../rules/* "$here"/../../demo/rules \
+	    ${BPFILTER_CORPUS:+"$BPFILTER_CORPUS"/saves/*.save}; do
+	[ -f "$dump" ] || continue
+	netns kernel bpf
+	compare "$(basename "$dump")" "$dump"
+	ip netns del "$lab-kernel"
+	ip netns del "$lab-bpf"
+done
+note "$translated translated"
+tap $((translated == 0)) "some of them were translated"
+tap_end
