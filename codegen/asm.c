@@ -92,18 +92,121 @@ static bool target_in_imm(const struct bpf_insn *insn)
 	return insn->code == (BPF_JMP | BPF_CALL) || insn->code == (BPF_LD | BPF_DW | BPF_IMM);
 }
 
+/* The label that an instruction refers to, or -1. Refs are in the order of their instructions. */
+static int label_of(const struct bf_asm *a, uint32_t insn)
+{
+	uint32_t lo = 0, hi = a->nr_refs;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (a->refs[mid].insn < insn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < a->nr_refs && a->refs[lo].insn == insn ? a->refs[lo].label : -1;
+}
+
+static bool is_wide(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
+}
+
+/* Follow the flow of control from each place on the stack; @live gets 1 for what can be reached. */
+static void mark_live(const struct bf_asm *a, uint32_t *stack, uint32_t sp, uint8_t *live)
+{
+	while (sp) {
+		uint32_t i = stack[--sp];
+
+		while (i < a->nr_insns && !live[i]) {
+			const struct bpf_insn *insn = &a->insns[i];
+			int label = label_of(a, i);
+
+			live[i] = 1;
+			if (is_wide(insn))
+				live[++i] = 1;
+			if (insn->code == (BPF_JMP | BPF_EXIT))
+				break;
+			if (label >= 0 && !target_in_imm(insn)) {
+				if (insn->code == (BPF_JMP | BPF_JA)) {
+					i = a->labels[label];
+					continue;
+				}
+				if (!live[a->labels[label]])
+					stack[sp++] = a->labels[label];
+			}
+			i++;
+		}
+	}
+}
+
+/*
+ * The verifier refuses code that cannot be reached, and a generator that would have to know where its
+ * code can be reached from would not be worth reading: so take it out here.
+ */
+static int drop_dead_code(struct bf_asm *a)
+{
+	uint32_t *stack, *moved, i, n = 0, refs = 0;
+	uint8_t *live;
+	int err = -ENOMEM;
+
+	/* Each instruction pushes one place at most, and only the first time it is passed. */
+	stack = calloc((size_t)a->nr_insns + ARRAY_SIZE(a->functions) + 1, sizeof(*stack));
+	moved = calloc((size_t)a->nr_insns + 1, sizeof(*moved));
+	live = calloc((size_t)a->nr_insns + 1, 1);
+	if (!stack || !moved || !live)
+		goto out;
+	memcpy(stack + 1, a->functions, a->nr_functions * sizeof(*stack));
+	mark_live(a, stack, a->nr_functions + 1, live);
+	for (i = 0; i < a->nr_insns; i++) {
+		moved[i] = n;
+		if (live[i])
+			a->insns[n++] = a->insns[i];
+	}
+	moved[a->nr_insns] = n;
+	for (i = 0; i < a->nr_refs; i++) {
+		if (!live[a->refs[i].insn])
+			continue;
+		a->refs[refs] = a->refs[i];
+		a->refs[refs++].insn = moved[a->refs[i].insn];
+	}
+	for (i = 0; i < a->nr_labels; i++)
+		if (a->labels[i] != UNPLACED)
+			a->labels[i] = moved[a->labels[i]];
+	for (i = 0; i < a->nr_functions; i++)
+		a->functions[i] = moved[a->functions[i]];
+	a->nr_insns = n;
+	a->nr_refs = refs;
+	err = 0;
+out:
+	free(stack);
+	free(moved);
+	free(live);
+	return err;
+}
+
+static int check_labels(const struct bf_asm *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->nr_refs; i++)
+		if (a->labels[a->refs[i].label] == UNPLACED)
+			return -EINVAL;
+	return 0;
+}
+
 int bf_asm_finish(struct bf_asm *a)
 {
 	uint32_t i;
 
+	a->error = a->error ?: check_labels(a);
+	a->error = a->error ?: drop_dead_code(a);
 	for (i = 0; i < a->nr_refs && !a->error; i++) {
 		struct bpf_insn *insn = &a->insns[a->refs[i].insn];
-		uint32_t place = a->labels[a->refs[i].label];
-		int64_t delta = (int64_t)place - a->refs[i].insn - 1;
+		int64_t delta = (int64_t)a->labels[a->refs[i].label] - a->refs[i].insn - 1;
 
-		if (place == UNPLACED)
-			a->error = -EINVAL;
-		else if (target_in_imm(insn))
+		if (target_in_imm(insn))
 			insn->imm = delta;
 		else if (delta < INT16_MIN || delta > INT16_MAX)
 			a->error = -ERANGE;

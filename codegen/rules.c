@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From a checked table to rules over the key: every entry compiled once, its verdict made an action, and
+ * what it costs in the worst case.
+ */
+#include <errno.h>
+#include <linux/netfilter/x_tables.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile.h"
+
+/* Appends the branches in the scratch rule, with labels turned into op numbers. */
+static int append_ops(struct bf_rules *rules, struct bf_code *code)
+{
+	struct bf_rule *r = &rules->scratch;
+	uint32_t i;
+
+	if (rules->max_ops - rules->nr_ops < r->nr_ops) {
+		uint32_t more = rules->max_ops * 2 + r->nr_ops + 64;
+		struct bf_op *ops = reallocarray(rules->ops, more, sizeof(*ops));
+
+		if (!ops)
+			return -ENOMEM;
+		rules->ops = ops;
+		rules->max_ops = more;
+	}
+	code->first_op = rules->nr_ops;
+	code->nr_ops = r->nr_ops;
+	for (i = 0; i < r->nr_ops; i++) {
+		struct bf_op op = r->ops[i];
+
+		if (op.to >= 0)
+			op.to = r->labels[op.to];
+		if (op.code != BF_OP_COND)
+			rules->fields |= BF_FIELD_BIT(op.field);
+		rules->ops[rules->nr_ops++] = op;
+	}
+	return 0;
+}
+
+/* The entry's target as an action. The table's check has refused what is neither of these. */
+static int set_action(const struct bf_table *table, uint32_t index, struct bf_code *code,
+		      struct bf_why *why)
+{
+	const struct ipt_entry *e = bf_table_entry(table, index);
+	const struct xt_standard_target *t = (const void *)e + e->target_offset;
+	int verdict = t->verdict;
+
+	if (strcmp(t->target.u.user.name, XT_ERROR_TARGET) == 0) {
+		code->action = BF_ACT_DROP;	/* ipt_error() drops */
+		return 0;
+	}
+	if (verdict >= 0) {
+		code->target = bf_table_index(table, verdict);
+		if ((uint32_t)verdict == table->offsets[index] + e->next_offset)
+			code->action = BF_ACT_NEXT;
+		else
+			code->action = e->ip.flags & IPT_F_GOTO ? BF_ACT_GOTO : BF_ACT_JUMP;
+		return 0;
+	}
+	switch (verdict) {
+	case XT_RETURN:
+		code->action = BF_ACT_RETURN;
+		return 0;
+	case -NF_ACCEPT - 1:
+		code->action = BF_ACT_ACCEPT;
+		return 0;
+	case -NF_DROP - 1:
+		code->action = BF_ACT_DROP;
+		return 0;
+	default:
+		return bf_why(why, -EOPNOTSUPP, "target QUEUE is not translated");
+	}
+}
+
+int bf_rules_make(struct bf_rules *rules, const struct bf_table *table, struct bf_why *why)
+{
+	struct bf_rule *r = &rules->scratch;
+	uint32_t i;
+	int err;
+
+	memset(rules, 0, sizeof(*rules));
+	rules->table = table;
+	rules->codes = calloc(table->num_entries, sizeof(*rules->codes));
+	if (!rules->codes)
+		return -ENOMEM;
+	for (i = 0; i < table->num_entries; i++) {
+		bf_rule_reset(r);
+		bf_compile_rule(r, bf_table_entry(table, i));
+		err = r->error ?: append_ops(rules, &rules->codes[i]);
+		if (!err)
+			err = set_action(table, i, &rules->codes[i], why);
+		if (err)
+			goto fail;
+	}
+	for (i = 0; i < r->nr_conds; i++) {
+		const struct bf_cond_type *type = r->conds[i].type;
+		uint32_t n = bf_rules_type(rules, type);
+
+		if (n < rules->nr_types)
+			continue;
+		if (n == ARRAY_SIZE(rules->types)) {
+			err = bf_why(why, -EOPNOTSUPP, "too many kinds of conditions");
+			goto fail;
+		}
+		rules->types[rules->nr_types++] = type;
+		rules->fields |= type->fields;
+	}
+	for (i = 0; i < NF_INET_NUMHOOKS; i++) {
+		if (!(BF_FILTER_HOOKS & (1U << i)))
+			continue;
+		rules->hook_entry[i] = bf_table_index(table, table->hook_entry[i]);
+		rules->underflow[i] = bf_table_index(table, table->underflow[i]);
+	}
+	return 0;
+fail:
+	bf_rules_free(rules);
+	return err;
+}
+
+void bf_rules_free(struct bf_rules *rules)
+{
+	bf_rule_free(&rules->scratch);
+	free(rules->codes);
+	free(rules->ops);
+	memset(rules, 0, sizeof(*rules));
+}
+
+uint32_t bf_rules_type(const struct bf_rules *rules, const struct bf_cond_type *type)
+{
+	uint32_t n;
+
+	for (n = 0; n < rules->nr_types; n++)
+		if (rules->types[n] == type)
+			break;
+	return n;
+}
+
+static uint32_t add_cost(uint32_t x, uint32_t y)
+{
+	return x > BF_COST_MAX - y ? BF_COST_MAX : x + y;
+}
+
+/* Does the packet always leave the chain at this entry? */
+static bool ends_chain(const struct bf_code *code)
+{
+	return !code->nr_ops && code->action != BF_ACT_NEXT && code->action != BF_ACT_JUMP;
+}
+
+/* The entry that must be measured before this one, or none. Fills in the entry when there is none. */
+static uint32_t measure_one(struct bf_rules *rules, uint32_t i)
+{
+	struct bf_code *code = &rules->codes[i], *next = code + 1, *to = &rules->codes[code->target];
+	bool goes = code->action == BF_ACT_JUMP || code->action == BF_ACT_GOTO;
+	uint32_t cost = code->nr_ops + 1, depth = 0;
+
+	/* A goto may lead past the end of the chain; its cost stands in the same sum. */
+	if (goes) {
+		if (!to->cost)
+			return code->target;
+		cost = add_cost(cost, to->cost);
+		depth = to->depth + (code->action == BF_ACT_JUMP);
+	}
+	if (!ends_chain(code)) {
+		if (!next->cost)
+			return i + 1;
+		cost = add_cost(cost, next->cost);
+		if (next->depth > depth)
+			depth = next->depth;
+	}
+	code->cost = cost;
+	code->depth = depth;
+	return UINT32_MAX;
+}
+
+/*
+ * Depth first from the three hooks, with a stack of our own. The graph has no loops: the table's check
+ * has refused those (-ELOOP guards against a mistake there). An entry after which the chain goes on is never the last one: the blob ends with an
+ * unconditional ERROR entry.
+ */
+int bf_rules_measure(struct bf_rules *rules)
+{
+	uint32_t *stack, sp, hook, first;
+
+	stack = calloc((size_t)rules->table->num_entries, sizeof(*stack));
+	if (!stack)
+		return -ENOMEM;
+	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
+		if (!(BF_FILTER_HOOKS & (1U << hook)))
+			continue;
+		first = rules->hook_entry[hook];
+		sp = 0;
+		stack[sp++] = first;
+		while (sp) {
+			uint32_t before = UINT32_MAX;
+
+			if (!rules->codes[stack[sp - 1]].cost)
+				before = measure_one(rules, stack[sp - 1]);
+			if (before == UINT32_MAX) {
+				sp--;
+			} else if (sp == rules->table->num_entries) {
+				free(stack);
+				return -ELOOP;
+			} else {
+				stack[sp++] = before;
+			}
+		}
+		if (rules->codes[first].cost > rules->max_cost)
+			rules->max_cost = rules->codes[first].cost;
+		if (rules->codes[first].depth > rules->max_depth)
+			rules->max_depth = rules->codes[first].depth;
+	}
+	free(stack);
+	return 0;
+}

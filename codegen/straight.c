@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Straight-line form: every rule is code, and a user chain is written out at each place that jumps to
+ * it, so that a packet needs no return stack and the verifier sees no loop. For small tables.
+ *
+ *	r6	the frame's address
+ *
+ * The branch that is taken away from the fall-through line is "not matched"; a rule ends with its count
+ * and its action.
+ */
+#include <errno.h>
+
+#include "compile.h"
+
+struct straight {
+	struct bf_asm *a;
+	const struct bf_rules *rules;
+	int accept, drop;
+	int functions[16];
+};
+
+static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth);
+
+/* if (!test) goto fail */
+static void emit_op(struct straight *s, const struct bf_op *op, int fail)
+{
+	struct bf_asm *a = s->a;
+
+	if (op->code == BF_OP_COND) {
+		const struct bf_cond *cond = bf_rules_cond(s->rules, op->a);
+
+		bf_mov32i(a, BPF_REG_1, op->a);
+		bf_emit_cond(a, s->functions, bf_rules_type(s->rules, cond->type));
+		bf_jifi(a, BPF_JEQ, BPF_REG_0, BF_HOTDROP, s->drop);
+		bf_jifi(a, op->invert ? BPF_JNE : BPF_JEQ, BPF_REG_0, 0, fail);
+		return;
+	}
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * op->field);
+	if (op->code == BF_OP_EQ) {
+		if (op->a != UINT32_MAX)
+			bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
+		bf_jif32i(a, op->invert ? BPF_JEQ : BPF_JNE, BPF_REG_1, op->b, fail);
+		return;
+	}
+	if (op->a > op->b) {	/* an empty range, which the kernel accepts */
+		if (!op->invert)
+			bf_jmp(a, fail);
+		return;
+	}
+	if (op->a)
+		bf_alu32i(a, BPF_SUB, BPF_REG_1, op->a);
+	bf_jif32i(a, op->invert ? BPF_JLE : BPF_JGT, BPF_REG_1, op->b - op->a, fail);
+}
+
+/* The branches of one entry; falls through when it matched. */
+static void emit_tests(struct straight *s, const struct bf_code *code, int next)
+{
+	const struct bf_op *ops = s->rules->ops + code->first_op;
+	uint32_t i, j, nr_inner = 0;
+	struct { uint32_t op; int label; } inner[64];
+
+	for (i = 0; i < code->nr_ops; i++) {
+		int fail = next;
+
+		for (j = 0; j < nr_inner; j++)
+			if (inner[j].op == i)
+				bf_asm_here(s->a, inner[j].label);
+		if (ops[i].to == BF_TO_DROP) {
+			fail = s->drop;
+		} else if (ops[i].to >= 0) {
+			if (nr_inner == ARRAY_SIZE(inner)) {
+				s->a->error = s->a->error ?: -E2BIG;
+				return;
+			}
+			fail = bf_asm_label(s->a);
+			inner[nr_inner].op = ops[i].to;
+			inner[nr_inner++].label = fail;
+		}
+		emit_op(s, &ops[i], fail);
+	}
+	for (j = 0; j < nr_inner; j++)
+		if (inner[j].op == code->nr_ops)
+			bf_asm_here(s->a, inner[j].label);
+}
+
+static void emit_action(struct straight *s, const struct bf_code *code, int back, int next,
+			uint32_t depth)
+{
+	switch (code->action) {
+	case BF_ACT_NEXT:
+		break;
+	case BF_ACT_ACCEPT:
+		bf_jmp(s->a, s->accept);
+		break;
+	case BF_ACT_DROP:
+		bf_jmp(s->a, s->drop);
+		break;
+	case BF_ACT_RETURN:
+		bf_jmp(s->a, back);
+		break;
+	case BF_ACT_JUMP:
+		/* The kernel's jump stack is that deep and no deeper. */
+		if (depth >= s->rules->table->stacksize)
+			bf_jmp(s->a, s->drop);
+		else
+			emit_run(s, code->target, next, depth + 1);
+		break;
+	case BF_ACT_GOTO:
+		emit_run(s, code->target, back, depth);
+		break;
+	}
+}
+
+/* From entry @i to the end of its chain; RETURN leads to @back. Recursion is bounded by the cost. */
+static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth)
+{
+	const struct bf_code *code;
+
+	do {
+		int next = bf_asm_label(s->a);
+
+		code = &s->rules->codes[i];
+		emit_tests(s, code, next);
+		bf_mov32i(s->a, BPF_REG_1, i);
+		bf_emit_count(s->a);
+		emit_action(s, code, back, next, depth);
+		bf_asm_here(s->a, next);
+		i++;
+	} while (code->nr_ops || code->action == BF_ACT_NEXT || code->action == BF_ACT_JUMP);
+}
+
+static void emit_hook(struct straight *s, uint32_t hook)
+{
+	int policy = bf_asm_label(s->a);
+
+	emit_run(s, s->rules->hook_entry[hook], policy, 0);
+	/* RETURN in a built-in chain leads to its policy, which counts and decides. */
+	bf_asm_here(s->a, policy);
+	emit_run(s, s->rules->underflow[hook], policy, 0);
+}
+
+static void emit_exits(struct straight *s)
+{
+	bf_asm_here(s->a, s->accept);
+	bf_movi(s->a, BPF_REG_0, NF_ACCEPT);
+	bf_exit(s->a);
+	bf_asm_here(s->a, s->drop);
+	bf_movi(s->a, BPF_REG_0, NF_DROP);
+	bf_exit(s->a);
+}
+
+int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_program *p)
+{
+	struct straight s = {.a = a, .rules = rules};
+	uint32_t i, hook;
+
+	s.accept = bf_asm_label(a);
+	s.drop = bf_asm_label(a);
+	for (i = 0; i < rules->nr_types; i++)
+		s.functions[i] = bf_asm_label(a);
+
+	bf_emit_key(a, rules->fields, p->stride, false);
+	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
+		int other = bf_asm_label(a);
+
+		if (!(BF_FILTER_HOOKS & (1U << hook)))
+			continue;
+		bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_HOOK);
+		bf_jifi(a, BPF_JNE, BPF_REG_1, hook, other);
+		emit_hook(&s, hook);
+		bf_asm_here(a, other);
+	}
+	bf_jmp(a, s.drop);	/* no other hook runs this program */
+	emit_exits(&s);
+	bf_emit_cond_functions(a, rules, s.functions);
+	return a->error;
+}
