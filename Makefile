@@ -125,6 +125,13 @@ setup: setup-check
 setup-demo setup-check: setup-%:
 	@tools/setup.sh $* $(B)
 
+# The README's table of matches, from the registry.
+.PHONY: readme
+readme: $(B)/selftests/support
+	$(q)$< >$(B)/support.md
+	$(q)sed -i -e '/^<!-- matches -->$$/,/^<!-- end -->$$/{/^|/d}' \
+		-e '/^<!-- matches -->$$/r $(B)/support.md' README.md
+
 # The same binary and the same tests, with the address and undefined behaviour sanitizers.
 .PHONY: asan
 asan:
@@ -160,6 +167,7 @@ help:
 	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
 	@echo 'sudo make setup    only install the Debian packages that the above need'
 	@echo 'make asan          build $(B)-asan/ with the address and undefined behaviour sanitizers'
+	@echo 'make readme        bring the table of matches in README.md up to date'
 	@echo 'make format-check  does clang-format agree?'
 	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set; also: uninstall'
 	@echo 'make clean         remove $(B)/ and $(B)-asan/'

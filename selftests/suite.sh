@@ -34,7 +34,7 @@ sanitized)
 	exec "$here/run.sh" -t 1200 "${UNIT[@]}" "${E2E[@]}"
 	;;
 slow)
-	exec "$here/run.sh" -t 2400 "$T/mutate" \
+	exec "$here/run.sh" -t 2400 "$T/mutate" "$here/e2e/save.sh" "$here/e2e/persist.sh 200" \
 		"$T/differential --sets 320" "$T/flood --replaces 1000"
 	;;
 bench)
