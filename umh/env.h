@@ -7,12 +7,14 @@
 #define BPFILTER_ENV_H
 
 #include "bpfilter.h"
+#include "kernel.h"
 
 struct bf_env;
 
 /* Exit codes of the commands, beyond 0 and what COMMAND of "run" returns. */
 enum bf_exit {
 	BF_EXIT_USAGE = 2,
+	BF_EXIT_NESTED = 119,		/* "run" below another "run" */
 	BF_EXIT_NOT_ROOT = 120,		/* a privilege is missing */
 	BF_EXIT_NO_BPFFS = 121,		/* bpffs cannot be mounted or written */
 	BF_EXIT_NO_BTF = 122,		/* the kernel has no BTF */
@@ -39,5 +41,17 @@ const char *bf_pin_dir(void);
  */
 int bf_env_open(struct bf_env **env, int *exit_code, struct bf_why *why);
 void bf_env_close(struct bf_env *env);
+
+/**
+ * bf_env_kernel - what the compiler needs to know of the kernel
+ * @kernel: receives a copy
+ *
+ * Looks for conntrack's types again if they were not there: its module may have been loaded since.
+ * Safe in any thread.
+ */
+void bf_env_kernel(struct bf_env *env, struct bf_kernel *kernel);
+
+/* The kernel's jiffies now. Safe in any thread. */
+uint64_t bf_env_jiffies(struct bf_env *env);
 
 #endif /* BPFILTER_ENV_H */

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "asm.h"
+#include "btf.h"
+#include "env.h"
+#include "load.h"
+
+/* What the clock program writes. */
+struct clock_sample {
+	uint64_t jiffies, ns;
+};
+
+struct bf_env {
+	pthread_mutex_t lock;
+	struct bf_kernel kernel;
+	int clock_prog;
+	struct clock_sample *clock;	/* shared with the clock program */
+};
+
+const char *bf_run_dir(void)
+{
+	const char *dir = getenv("BPFILTER_RUN_DIR");
+
+	return dir && *dir ? dir : BF_DEFAULT_RUN_DIR;
+}
+
+const char *bf_pin_dir(void)
+{
+	const char *dir = getenv("BPFILTER_PIN_DIR");
+
+	return dir && *dir ? dir : BF_DEFAULT_PIN_DIR;
+}
+
+/* A program that notes the kernel's two clocks at the same moment. */
+static int load_clock(int map)
+{
+	struct bf_kernel none = {};
+	struct bf_asm a;
+	int fd, err, end;
+
+	bf_asm_init(&a, &none);
+	end = bf_asm_label(&a);
+	bf_sti(&a, BPF_W, BPF_REG_10, -4, 0);
+	bf_map(&a, BPF_REG_1, map);
+	bf_mov(&a, BPF_REG_2, BPF_REG_10);
+	bf_alui(&a, BPF_ADD, BPF_REG_2, -4);
+	bf_helper(&a, BPF_FUNC_map_lookup_elem);
+	bf_jifi(&a, BPF_JEQ, BPF_REG_0, 0, end);
+	bf_mov(&a, BPF_REG_6, BPF_REG_0);
+	bf_helper(&a, BPF_FUNC_jiffies64);
+	bf_stx(&a, BPF_DW, BPF_REG_6, 0, BPF_REG_0);
+	bf_helper(&a, BPF_FUNC_ktime_get_ns);
+	bf_stx(&a, BPF_DW, BPF_REG_6, 8, BPF_REG_0);
+	bf_asm_here(&a, end);
+	bf_movi(&a, BPF_REG_0, 0);
+	bf_exit(&a);
+	err = bf_asm_finish(&a);
+	fd = err ?: bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "bf_clock", "GPL", a.insns,
+				  a.nr_insns, NULL);
+	if (!err && fd < 0)
+		fd = -errno;
+	bf_asm_free(&a);
+	return fd;
+}
+
+static int sample_clock(struct bf_env *env, struct clock_sample *sample)
+{
+	static const char frame[64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
+
+	if (bpf_prog_test_run_opts(env->clock_prog, &opts))
+		return -errno;
+	*sample = *env->clock;
+	return 0;
+}
+
+/* Waits for the next tick. */
+static int sample_tick(struct bf_env *env, struct clock_sample *tick)
+{
+	struct clock_sample before;
+	int err = sample_clock(env, &before);
+
+	do
+		err = err ?: sample_clock(env, tick);
+	while (!err && tick->jiffies == before.jiffies);
+	return err;
+}
+
+/* CONFIG_HZ is not told to user space: measure a few ticks and take what it can be. */
+static int measure_hz(struct bf_env *env)
+{
+	static const unsigned int known[] = {24, 32, 48, 64, 100, 128, 200, 250, 256, 300, 500, 1000,
+					     1024, 1200};
+	struct clock_sample first, last;
+	unsigned int i, best = 0;
+	int err = sample_tick(env, &first);
+	double hz;
+
+	for (i = 0; i < 4; i++)
+		err = err ?: sample_tick(env, &last);
+	if (err)
+		return err;
+	hz = (last.jiffies - first.jiffies) * 1e9 / (last.ns - first.ns);
+	for (i = 1; i < ARRAY_SIZE(known); i++)
+		if (hz > (known[i - 1] + known[i]) / 2.0)
+			best = i;
+	env->kernel.hz = known[best];
+	return 0;
+}
+
+static int open_clock(struct bf_env *env, struct bf_why *why)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bf_clock", 4, sizeof(*env->clock), 1, &opts);
+	int err;
+
+	if (map < 0)
+		return bf_why(why, -errno, "cannot create a BPF map (%s): run as root, with CAP_BPF, "
+			      "CAP_NET_ADMIN and CAP_PERFMON", strerror(errno));
+	env->clock = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+	if (env->clock == MAP_FAILED) {
+		env->clock = NULL;
+		close(map);
+		return bf_why(why, -ENOMEM, "no memory");
+	}
+	env->clock_prog = load_clock(map);
+	close(map);
+	if (env->clock_prog < 0)
+		return bf_why(why, env->clock_prog, "cannot load a BPF program (%s): run as root, with "
+			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", strerror(-env->clock_prog));
+	err = measure_hz(env);
+	return err ? bf_why(why, err, "cannot run a BPF program (%s)", strerror(-err)) : 0;
+}
+
+/* Can a program of ours be loaded for the netfilter hooks at all? */
+static int probe_netfilter(struct bf_env *env, struct bf_why *why)
+{
+	int prog, map = bf_create_switch();
+
+	if (map < 0)
+		return bf_why(why, map, "cannot create a BPF map (%s)", strerror(-map));
+	prog = bf_load_root(&env->kernel, map, NULL);
+	close(map);
+	if (prog < 0)
+		return bf_why(why, prog, "the kernel does not take BPF programs for netfilter hooks (%s): "
+			      "Linux 6.4 or later with CONFIG_NETFILTER_BPF_LINK is needed",
+			      strerror(-prog));
+	close(prog);
+	return 0;
+}
+
+static bool on_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The pin directory, on a bpffs that is mounted at its parent if there is none yet. */
+static int open_pin_dir(struct bf_why *why)
+{
+	const char *dir = bf_pin_dir();
+	char *parent = strdup(dir), *slash = parent ? strrchr(parent, '/') : NULL;
+	int err = 0;
+
+	if (!slash || slash == parent) {
+		free(parent);
+		return bf_why(why, -EINVAL, "%s is no place for pins: it must lie on a bpffs", dir);
+	}
+	*slash = '\0';
+	if (!on_bpffs(parent) && !on_bpffs(dir) && mount("bpf", parent, "bpf", 0, "mode=0700"))
+		err = bf_why(why, -errno, "%s is not a bpffs and none can be mounted there (%s): "
+			     "mount -t bpf bpf %s", parent, strerror(errno), parent);
+	else if (mkdir(dir, 0700) && errno != EEXIST)
+		err = bf_why(why, -errno, "cannot create %s: %s", dir, strerror(errno));
+	else if (!on_bpffs(dir))
+		err = bf_why(why, -EINVAL, "%s is not on a bpffs: mount -t bpf bpf %s", dir, parent);
+	free(parent);
+	return err;
+}
+
+static int open_kernel(struct bf_env *env, int *exit_code, struct bf_why *why)
+{
+	int err;
+
+	*exit_code = BF_EXIT_NOT_ROOT;
+	err = open_clock(env, why);
+	if (err)
+		return err;
+	err = bf_btf_read(&env->kernel, why);
+	if (err) {
+		*exit_code = err == -ENOENT ? BF_EXIT_NO_BTF : BF_EXIT_OLD_KERNEL;
+		return err;
+	}
+	*exit_code = BF_EXIT_OLD_KERNEL;
+	err = probe_netfilter(env, why);
+	if (err)
+		return err;
+	*exit_code = BF_EXIT_NO_BPFFS;
+	return open_pin_dir(why);
+}
+
+static int print_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	return 0;	/* what went wrong is said once, by us */
+}
+
+int bf_env_open(struct bf_env **result, int *exit_code, struct bf_why *why)
+{
+	struct bf_env *env = calloc(1, sizeof(*env));
+	int cpus, err;
+
+	*result = NULL;
+	*exit_code = BF_EXIT_FAILED;
+	if (!env)
+		return bf_why(why, -ENOMEM, "no memory");
+	pthread_mutex_init(&env->lock, NULL);
+	env->clock_prog = -1;
+	libbpf_set_print(print_nothing);
+	cpus = libbpf_num_possible_cpus();
+	env->kernel.cpus = cpus;
+	if (cpus < 0)
+		err = bf_why(why, cpus, "cannot read /sys/devices/system/cpu/possible: mount /sys");
+	else
+		err = open_kernel(env, exit_code, why);
+	if (err) {
+		bf_env_close(env);
+		return err;
+	}
+	*result = env;
+	return 0;
+}
+
+void bf_env_close(struct bf_env *env)
+{
+	if (!env)
+		return;
+	if (env->clock_prog >= 0)
+		close(env->clock_prog);
+	if (env->clock)
+		munmap(env->clock, sysconf(_SC_PAGESIZE));
+	pthread_mutex_destroy(&env->lock);
+	free(env);
+}
+
+void bf_env_kernel(struct bf_env *env, struct bf_kernel *kernel)
+{
+	pthread_mutex_lock(&env->lock);
+	bf_btf_read_conntrack(&env->kernel);
+	*kernel = env->kernel;
+	pthread_mutex_unlock(&env->lock);
+}
+
+uint64_t bf_env_jiffies(struct bf_env *env)
+{
+	struct clock_sample sample = {};
+
+	pthread_mutex_lock(&env->lock);
+	if (sample_clock(env, &sample))
+		sample.jiffies = 0;
+	pthread_mutex_unlock(&env->lock);
+	return sample.jiffies;
+}
