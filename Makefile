@@ -17,7 +17,7 @@ pkg	= $(eval pkg := $$(shell $(PKG_CONFIG) --cflags $(PKGS)))$(pkg)
 libs	= $(eval libs := $$(shell $(PKG_CONFIG) --libs $(PKGS)))$(libs)
 
 override CFLAGS += -std=gnu11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wshadow -Wstrict-prototypes \
-	-Wmissing-prototypes -Wpointer-arith -Wno-unused-parameter
+	-Wmissing-prototypes -Wno-unused-parameter
 ifneq ($(SAN),)
 override CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif

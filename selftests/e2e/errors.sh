@@ -54,7 +54,7 @@ fails 127 'no-such-command' "a COMMAND that does not exist" "${run[@]}" no-such-
 touch "$T/plain-file"
 fails 126 'plain-file' "a COMMAND that is not executable" "${run[@]}" "$T/plain-file"
 mkdir "$T/empty"
-fails 119 'iptables' "no iptables-legacy on the machine" \
+fails 118 'iptables' "no iptables-legacy on the machine" \
 	env PATH="$T/empty" "${run[@]}" iptables-legacy -S
 
 expect "--help" "$BPFILTER" --help
@@ -92,6 +92,6 @@ same "the status of COMMAND is the status of run" 7 $?
 filtered host sh -c 'kill -TERM $$'
 same "a COMMAND that a signal ends" 143 $?
 helper_kill TERM
-fails 118 'run' "a run inside a run" "${run[@]}" "${run[@]}" true
+fails 119 'run' "a run inside a run" "${run[@]}" "${run[@]}" true
 
 tap_end
