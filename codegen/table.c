@@ -16,7 +16,7 @@
  */
 struct saved_table {
 	char magic[8];
-	uint64_t len;	/* of the option value behind it */
+	uint64_t len; /* of the option value behind it */
 };
 
 static const char saved_magic[8] = "bf-tbl1";
@@ -86,7 +86,7 @@ size_t bf_table_saved_size(const struct bf_table *t)
 
 void bf_table_save(const struct bf_table *t, void *dst)
 {
-	struct saved_table saved = { .len = bf_table_replace_size(t) };
+	struct saved_table saved = {.len = bf_table_replace_size(t)};
 
 	memcpy(saved.magic, saved_magic, sizeof(saved.magic));
 	memcpy(dst, &saved, sizeof(saved));
@@ -145,9 +145,7 @@ static void end_init(struct end_entry *e)
 
 struct bf_table *bf_table_empty(int policy)
 {
-	static const unsigned int hooks[3] = {
-		NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT
-	};
+	static const unsigned int hooks[3] = {NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT};
 	struct ipt_replace head = {
 		.name = "filter",
 		.valid_hooks = BF_FILTER_HOOKS,
@@ -155,7 +153,7 @@ struct bf_table *bf_table_empty(int policy)
 		.size = sizeof(struct empty_entries),
 		.num_counters = ARRAY_SIZE(hooks) + 1,
 	};
-	struct empty_entries entries = { 0 };
+	struct empty_entries entries = {0};
 	uint8_t value[sizeof(head) + sizeof(entries)];
 	struct bf_table *table;
 	unsigned int i;

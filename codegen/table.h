@@ -13,8 +13,8 @@
 
 #include "bpfilter.h"
 
-#define BF_FILTER_HOOKS ((1U << NF_INET_LOCAL_IN) | (1U << NF_INET_FORWARD) | \
-			 (1U << NF_INET_LOCAL_OUT))
+#define BF_FILTER_HOOKS                                                                            \
+	((1U << NF_INET_LOCAL_IN) | (1U << NF_INET_FORWARD) | (1U << NF_INET_LOCAL_OUT))
 
 /**
  * struct bf_table - an IPv4 filter table that passed the kernel's checks
@@ -68,8 +68,7 @@ struct bf_table {
  * to judge that table); or the -errno that the kernel gives. A table of another name
  * than "filter" is -ENOENT, after all other checks but that of the hooks.
  */
-int bf_table_check(const void *replace, size_t len, struct bf_table **table,
-		   struct bf_why *why);
+int bf_table_check(const void *replace, size_t len, struct bf_table **table, struct bf_why *why);
 
 /**
  * bf_table_check_head - the part of bf_table_check() that comes before the entries are read

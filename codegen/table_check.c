@@ -18,8 +18,8 @@
 #include "table.h"
 
 /* Limits that the kernel does not export. */
-#define MAX_TABLE_SIZE	(512U * 1024 * 1024)	/* XT_MAX_TABLE_SIZE */
-#define TABLE_INFO_SIZE	64			/* sizeof(struct xt_table_info) */
+#define MAX_TABLE_SIZE	(512U * 1024 * 1024) /* XT_MAX_TABLE_SIZE */
+#define TABLE_INFO_SIZE 64		     /* sizeof(struct xt_table_info) */
 
 /* In comefrom while an entry is on the path that is being followed. */
 #define ON_PATH (1U << NF_INET_NUMHOOKS)
@@ -61,8 +61,7 @@ static uint16_t target_size(const struct ipt_entry *e)
 {
 	uint16_t size;
 
-	memcpy(&size, target_at(e) + offsetof(struct xt_entry_target, u.target_size),
-	       sizeof(size));
+	memcpy(&size, target_at(e) + offsetof(struct xt_entry_target, u.target_size), sizeof(size));
 	return size;
 }
 
@@ -116,7 +115,7 @@ struct label {
 
 static struct label label_of(const char *name, size_t max)
 {
-	struct label label = { "" };
+	struct label label = {""};
 	size_t i;
 
 	for (i = 0; i < max && i < sizeof(label.text) - 1 && name[i]; i++)
@@ -131,9 +130,8 @@ struct place {
 
 static struct place place_of(const struct table_check *c, uint32_t index)
 {
-	static const char *const hook_names[NF_INET_NUMHOOKS] = {
-		"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"
-	};
+	static const char *const hook_names[NF_INET_NUMHOOKS] = {"PREROUTING", "INPUT", "FORWARD",
+								 "OUTPUT", "POSTROUTING"};
 	const struct bf_table *t = c->t;
 	const char *chain = NULL;
 	struct place place;
@@ -311,8 +309,8 @@ static int check_layout(struct table_check *c)
 
 		fault = entry_fault(t, offset);
 		if (fault)
-			return bf_why(c->why, -EINVAL, "entry %u at offset %u: %s", n + 1,
-				      offset, fault);
+			return bf_why(c->why, -EINVAL, "entry %u at offset %u: %s", n + 1, offset,
+				      fault);
 		err = note_hooks(c, offset);
 		if (err)
 			return err;
@@ -342,8 +340,7 @@ static int check_hooks(const struct table_check *c)
 			return bf_why(c->why, -EINVAL, "hook %u has no chain or no policy", h);
 		if (last < NF_INET_NUMHOOKS && (t->underflow[last] >= t->underflow[h] ||
 						t->hook_entry[last] >= t->hook_entry[h]))
-			return bf_why(c->why, -EINVAL, "the chain of hook %u is out of order",
-				      h);
+			return bf_why(c->why, -EINVAL, "the chain of hook %u is out of order", h);
 		last = h;
 	}
 	return 0;
@@ -452,7 +449,7 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 		       struct xt_entry_match *m)
 {
 	const struct bf_match *match;
-	struct bf_why detail = { "" };
+	struct bf_why detail = {""};
 	uint32_t used;
 	int err;
 
@@ -468,8 +465,8 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 		return bf_why(c->why, -EINVAL, "match %s has a wrong size (%s)", match->name,
 			      place_of(c, index).text);
 	if (match->proto && (match->proto != e->ip.proto || e->ip.invflags & IPT_INV_PROTO))
-		return bf_why(c->why, -EINVAL, "match %s without its protocol (%s)",
-			      match->name, place_of(c, index).text);
+		return bf_why(c->why, -EINVAL, "match %s without its protocol (%s)", match->name,
+			      place_of(c, index).text);
 
 	err = match->check ? match->check(e, m->data, e->comefrom, &detail) : 0;
 	if (err)
@@ -510,8 +507,7 @@ static int check_target(struct table_check *c, uint32_t index, struct ipt_entry 
 				      place_of(c, index).text);
 		used = XT_FUNCTION_MAXNAMELEN;
 	}
-	memset(target->data + used, 0,
-	       e->next_offset - e->target_offset - sizeof(*target) - used);
+	memset(target->data + used, 0, e->next_offset - e->target_offset - sizeof(*target) - used);
 	wipe_name(target->u.user.name);
 	return 0;
 }
@@ -545,8 +541,7 @@ static int check_place(const struct table_check *c)
 	char name[XT_TABLE_MAXNAMELEN];
 
 	if (c->head->num_counters > MAX_TABLE_SIZE / sizeof(struct xt_counters))
-		return bf_why(c->why, -ENOMEM, "%u counters are too many",
-			      c->head->num_counters);
+		return bf_why(c->why, -ENOMEM, "%u counters are too many", c->head->num_counters);
 	memcpy(name, c->head->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	if (strcmp(name, "filter"))
@@ -601,10 +596,9 @@ static struct bf_table *table_alloc(const struct ipt_replace *head, const void *
 	return t;
 }
 
-int bf_table_check(const void *replace, size_t len, struct bf_table **table,
-		   struct bf_why *why)
+int bf_table_check(const void *replace, size_t len, struct bf_table **table, struct bf_why *why)
 {
-	struct table_check c = { .why = why };
+	struct table_check c = {.why = why};
 	struct ipt_replace head;
 	int err;
 

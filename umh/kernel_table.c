@@ -169,8 +169,7 @@ static bool is_accept(const struct ipt_entry *e)
 	static const struct ipt_ip any;
 	const struct xt_standard_target *t = (const void *)((const char *)e + sizeof(*e));
 
-	return e->target_offset == sizeof(*e) &&
-	       e->next_offset == sizeof(*e) + sizeof(*t) &&
+	return e->target_offset == sizeof(*e) && e->next_offset == sizeof(*e) + sizeof(*t) &&
 	       !memcmp(&e->ip, &any, sizeof(any)) && !t->target.u.user.name[0] &&
 	       t->verdict == -NF_ACCEPT - 1;
 }
@@ -195,8 +194,7 @@ bool bf_kernel_table_is_empty(const struct bf_kernel_table *table)
 }
 
 /* Send @value with as many counters as the table in force has; they go to @old. */
-static int replace_once(int sk, void *value, size_t len, struct xt_counters **old,
-			uint32_t *nr_old)
+static int replace_once(int sk, void *value, size_t len, struct xt_counters **old, uint32_t *nr_old)
 {
 	struct ipt_replace *head = value;
 	struct xt_counters *counters;

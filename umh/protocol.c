@@ -231,10 +231,10 @@ static int dispatch(struct call *call)
 	}
 }
 
-int bf_protocol_handle(struct bf_filter *f, const struct bpfilter_request *req,
-		       const void *payload, void **data, size_t *len, struct bf_why *why)
+int bf_protocol_handle(struct bf_filter *f, const struct bpfilter_request *req, const void *payload,
+		       void **data, size_t *len, struct bf_why *why)
 {
-	struct call call = { .f = f, .req = req, .payload = payload, .why = why };
+	struct call call = {.f = f, .req = req, .payload = payload, .why = why};
 	int err = dispatch(&call);
 
 	if (err) {

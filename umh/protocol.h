@@ -21,7 +21,7 @@ struct bf_filter;
  * the same arguments. Revisions (IPT_SO_GET_REVISION_*) are answered by the kernel where it has
  * ip_tables, and from our registry where it has not.
  */
-int bf_protocol_handle(struct bf_filter *f, const struct bpfilter_request *req,
-		       const void *payload, void **data, size_t *len, struct bf_why *why);
+int bf_protocol_handle(struct bf_filter *f, const struct bpfilter_request *req, const void *payload,
+		       void **data, size_t *len, struct bf_why *why);
 
 #endif /* BPFILTER_PROTOCOL_H */
