@@ -77,10 +77,15 @@ static int check_needs(const struct bf_rules *rules, const struct bf_kernel *ker
 		       struct bf_why *why)
 {
 	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_NEEDS_DYNPTR;
+	uint32_t i;
 
 	if ((rules->fields & ct_fields) && !kernel->has_conntrack)
 		return bf_why(why, -EOPNOTSUPP,
 			      "the kernel's BTF does not describe conntrack (nf_conntrack is not loaded)");
+	for (i = 0; i < rules->nr_types; i++)
+		if (rules->types[i]->fib && !kernel->has_fib)
+			return bf_why(why, -EOPNOTSUPP,
+				      "the kernel's BTF does not describe routing tables");
 	return 0;
 }
 
@@ -91,7 +96,7 @@ static int compile_rules(const struct bf_rules *rules, const struct bf_kernel *k
 	int err;
 
 	p->fields = rules->fields;
-	p->wants_conntrack = rules->fields & ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_NEEDS_DYNPTR;
+	p->wants_conntrack = rules->scratch.conntrack;
 	p->stride = rules->table->num_entries;
 	p->maps[BF_MAP_COUNTERS] = (struct bf_map_def){
 		.name = "bf_counters", .value_size = sizeof(struct xt_counters),

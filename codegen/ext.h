@@ -69,12 +69,15 @@ struct bf_asm;
  *	function's own. It ends with r0 = 0 (no), 1 (yes) or BF_HOTDROP, and BPF_EXIT.
  *	At most 64 bytes of stack.
  * @fields: key fields that it reads
+ * @fib: it reads the kernel's routing tables: a kernel of which bf_kernel.has_fib is not
+ *	known cannot run it
  */
 struct bf_cond_type {
 	const char *name;
 	void (*init)(void *state, unsigned int hz, uint64_t jiffies);
 	void (*emit)(struct bf_asm *a);
 	uint64_t fields;
+	bool fib;
 };
 
 #endif /* BPFILTER_EXT_H */

@@ -115,11 +115,12 @@ struct bf_cond {
  * struct bf_rule - a rule as branches over the key
  * @ops: in the order in which the kernel evaluates
  * @labels: op index that each label stands before; labels lead forward only
+ * @conntrack: a rule of the table has a match that makes the kernel track connections
  *
  * Zeroed to start with. Grows as it is built; bf_rule_reset() makes it empty again and
- * keeps the memory, the conditions (their numbers are the table's) and the error. @error
- * is set by the first operation that failed (-ENOMEM) and makes all later ones do nothing,
- * so that a builder checks once, at the end of the table.
+ * keeps the memory, the conditions (their numbers are the table's), @conntrack and @error.
+ * @error is set by the first operation that failed (-ENOMEM) and makes all later ones do
+ * nothing, so that a builder checks once, at the end of the table.
  */
 struct bf_rule {
 	struct bf_op *ops;
@@ -128,6 +129,7 @@ struct bf_rule {
 	uint32_t nr_labels, max_labels;
 	struct bf_cond *conds;		/* of the whole table, grows */
 	uint32_t nr_conds, max_conds;
+	bool conntrack;
 	int error;
 };
 

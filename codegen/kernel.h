@@ -32,6 +32,7 @@ struct bf_kernel {
 	 * or the one beside it.
 	 */
 	bool has_fib;
+	bool fib_multiple_tables;	/* CONFIG_IP_MULTIPLE_TABLES */
 	uint32_t net_fib_table_hash, net_devconf_all;	/* struct net, through its ipv4 */
 	uint32_t tb_hlist, tb_id, tb_data;		/* fib_table */
 	uint32_t trie_kv;

@@ -77,6 +77,7 @@ void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e)
 
 		m = (const void *)((const char *)e + offset);
 		match = bf_match_find(m->u.user.name, m->u.user.revision);
+		r->conntrack |= match->conntrack;
 		if (match->compile)
 			match->compile(r, e, m->data);
 	}

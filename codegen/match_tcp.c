@@ -109,8 +109,10 @@ static void emit_option_search(struct bf_asm *a)
 	bf_alui(a, BPF_ADD, BPF_REG_1, 1);
 	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_8, one);
 	bf_alui(a, BPF_AND, BPF_REG_1, OPTION_BUF - 1);
-	bf_alu(a, BPF_ADD, BPF_REG_1, BPF_REG_10);
-	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_1, -OPTION_BUF);
+	/* Not r1 += r10: the verifier forgets whose stack that is. */
+	bf_mov(a, BPF_REG_2, BPF_REG_10);
+	bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_1);
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_2, -OPTION_BUF);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, one);
 	bf_alu(a, BPF_ADD, BPF_REG_9, BPF_REG_1);
 	bf_jmp(a, next);
@@ -134,6 +136,7 @@ static void emit_option_search(struct bf_asm *a)
 static const struct bf_cond_type cond_tcp_option = {
 	.name = "tcp option",
 	.emit = emit_option_search,
+	.fields = BF_NEEDS_DYNPTR,
 };
 
 static void tcp_compile(struct bf_rule *r, const struct ipt_entry *e, const void *info)

@@ -179,7 +179,8 @@ static void read_fib(const struct btf *btf, struct bf_kernel *kernel)
 {
 	int tnode = btf__find_by_name_kind(btf, "tnode", BTF_KIND_STRUCT);
 	int alias = btf__find_by_name_kind(btf, "fib_alias", BTF_KIND_STRUCT);
-	uint32_t parent, kv;
+	int net = btf__find_by_name_kind(btf, "net", BTF_KIND_STRUCT);
+	uint32_t parent, kv, fib_main;
 
 	kernel->has_fib = !find_all(btf, kernel, fib, ARRAY_SIZE(fib), NULL) &&
 			  !find_size(btf, "fib_nh", &kernel->fib_nh_size) &&
@@ -189,6 +190,8 @@ static void read_fib(const struct btf *btf, struct bf_kernel *kernel)
 			  /* fa_tos before 5.18 */
 			  (!find_member(btf, alias, "fa_dscp", 0, &kernel->fa_dscp) ||
 			   !find_member(btf, alias, "fa_tos", 0, &kernel->fa_dscp));
+	/* net.ipv4 has this one only with CONFIG_IP_MULTIPLE_TABLES. */
+	kernel->fib_multiple_tables = !find_member(btf, net, "ipv4.fib_main", 0, &fib_main);
 	if (kernel->has_fib)
 		kernel->kv_parent = (int32_t)parent - (int32_t)kv;
 }
