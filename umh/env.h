@@ -14,6 +14,7 @@ struct bf_env;
 /* Exit codes of the commands, beyond 0 and what COMMAND of "run" returns. */
 enum bf_exit {
 	BF_EXIT_USAGE = 2,
+	BF_EXIT_NO_IPTABLES = 118,	/* COMMAND is an iptables, and there is none */
 	BF_EXIT_NESTED = 119,		/* "run" below another "run" */
 	BF_EXIT_NOT_ROOT = 120,		/* a privilege is missing */
 	BF_EXIT_NO_BPFFS = 121,		/* bpffs cannot be mounted or written */

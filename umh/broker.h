@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The process that answers the calls of all tasks below one "bpfilter run". It lives as long as
+ * any of them does, and so may outlive COMMAND.
+ */
+#ifndef BPFILTER_BROKER_H
+#define BPFILTER_BROKER_H
+
+/**
+ * bf_broker_main - serve a listener until nobody is left below its filter
+ * @listener: of the seccomp filter
+ * @ready: a byte is written to it when calls are answered; closed then
+ * @run: becomes readable when "run" ends, after which nothing of its terminal is kept open
+ *
+ * Returns 0, or -errno if it could not begin. The descriptors are its own.
+ */
+int bf_broker_main(int listener, int ready, int run);
+
+#endif /* BPFILTER_BROKER_H */

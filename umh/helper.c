@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/* bpfilter umh: from its start to its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "caps.h"
+#include "client.h"
+#include "cmd.h"
+#include "env.h"
+#include "netns_find.h"
+#include "server.h"
+#include "worker.h"
+
+static const char usage[] =
+	"Usage: bpfilter umh [--foreground]\n"
+	"\n"
+	"The helper, which answers iptables for all network namespaces. The other commands start\n"
+	"it when they need it. Without --foreground it returns when the helper is ready.\n"
+	"When it ends, what it has put into force stays in force.\n"
+	"\n"
+	"  --foreground  stay; the log goes to stderr\n"
+	"  --help        this text\n";
+
+/**
+ * struct helper - what it opens when it starts, in this order
+ * @report: where to say how that went, or -1
+ * @lock: held as long as it lives: there is one helper for a run directory
+ */
+struct helper {
+	int report;
+	int lock;
+	struct bf_env *env;
+	struct bf_workers *workers;
+	struct bf_server *server;
+	int sk;
+	int signals;
+};
+
+/* To whoever started us; on the terminal if nobody did. */
+static void report(struct helper *h, int exit_code, const struct bf_why *why)
+{
+	struct bf_start_report r = {.exit_code = exit_code, .why = *why};
+
+	if (exit_code)
+		bf_log(BF_LOG_ERR, "%s", why->text);
+	if (h->report < 0)
+		return;
+	/* Who has stopped waiting does not want to know. */
+	if (write(h->report, &r, sizeof(r)) < 0 && errno != EPIPE)
+		bf_log(BF_LOG_ERR, "cannot report: %s", strerror(errno));
+	close(h->report);
+	h->report = -1;
+}
+
+static void enter(const char *path, int type)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* Not permitted in a container, and not needed there. */
+	if (setns(fd, type) && errno != EPERM)
+		bf_log(BF_LOG_DEBUG, "%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/*
+ * We may have been started from a namespace that goes away, or that must be able to: "ip netns
+ * exec" gives a mount namespace of its own, where a bpffs would vanish with what is pinned in it,
+ * and a network namespace that our main thread would keep. Directories given by the user are meant
+ * as seen from where he is.
+ */
+static void leave_namespaces(void)
+{
+	if (strcmp(bf_run_dir(), BF_DEFAULT_RUN_DIR) == 0 &&
+	    strcmp(bf_pin_dir(), BF_DEFAULT_PIN_DIR) == 0)
+		enter("/proc/1/ns/mnt", CLONE_NEWNS);
+	enter("/proc/1/ns/net", CLONE_NEWNET);
+	if (chdir("/"))
+		bf_log(BF_LOG_DEBUG, "chdir: %s", strerror(errno));
+}
+
+static int lock_instance(struct helper *h, struct bf_why *why)
+{
+	const char *dir = bf_run_dir();
+	char path[BF_PATH_MAX];
+	int err;
+
+	if (mkdir(dir, 0700) && errno != EEXIST) {
+		err = -errno;
+		return bf_why(why, err, "cannot make %s: %s", dir, strerror(-err));
+	}
+	/* Made by somebody else, with rights that do not keep others out of it? */
+	if (chown(dir, 0, 0) || chmod(dir, 0700)) {
+		err = -errno;
+		return bf_why(why, err, "cannot take %s for ourselves: %s", dir, strerror(-err));
+	}
+	snprintf(path, sizeof(path), "%s/" BF_UMH_LOCK, dir);
+	h->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (h->lock < 0) {
+		err = -errno;
+		return bf_why(why, err, "cannot open %s: %s", path, strerror(-err));
+	}
+	if (flock(h->lock, LOCK_EX | LOCK_NB)) {
+		err = -errno;
+		return bf_why(why, err, err == -EWOULDBLOCK
+						? "a helper is already running (%s is locked)"
+						: "cannot lock %s",
+			      path);
+	}
+	return 0;
+}
+
+/* It appears under its name only when it listens, and when all else is ready. */
+static int listen_socket(struct helper *h, struct bf_why *why)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char path[BF_PATH_MAX];
+	int err = 0;
+
+	snprintf(path, sizeof(path), "%s/" BF_SOCKET_NAME, bf_run_dir());
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s.new", path) >=
+	    (int)sizeof(addr.sun_path))
+		return bf_why(why, -ENAMETOOLONG, "the name of the socket is too long: %s", path);
+	h->sk = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	unlink(addr.sun_path);
+	if (h->sk < 0 || bind(h->sk, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(h->sk, SOMAXCONN) || rename(addr.sun_path, path))
+		err = -errno;
+	return err ? bf_why(why, err, "cannot listen on %s: %s", path, strerror(-err)) : 0;
+}
+
+static int open_signals(struct helper *h)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	/* A terminal that is closed ends what runs in its foreground, and nothing else of ours. */
+	sigaddset(&set, SIGHUP);
+	/* Before there are threads, so that all of them have it. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	h->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return h->signals < 0 ? -errno : 0;
+}
+
+static void opened(struct bf_job *job, int error, void *data, size_t len)
+{
+	free(data);
+	free(job);
+}
+
+/* A namespace in which a former helper has left something. */
+static int take_up(void *ctx, int netns)
+{
+	struct helper *h = ctx;
+	struct bf_job *job = calloc(1, sizeof(*job));
+	int err;
+
+	if (!job) {
+		close(netns);
+		return -ENOMEM;
+	}
+	job->req.op = BF_JOB_OPEN;
+	job->done = opened;
+	err = bf_workers_submit(h->workers, netns, job);
+	if (err)
+		free(job);
+	return err;
+}
+
+static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
+{
+	const char *missing;
+	int err;
+
+	*exit_code = BF_EXIT_NOT_ROOT;
+	if (!bf_caps_have(&missing))
+		return bf_why(why, -EPERM, "the helper needs %s: start it as root", missing);
+	*exit_code = BF_EXIT_NESTED;
+	if (bf_client_inside())
+		return bf_why(why, -EBUSY, "the helper cannot live below a \"bpfilter run\": start it "
+					   "outside");
+	leave_namespaces();
+	*exit_code = BF_EXIT_NO_HELPER;
+	err = lock_instance(h, why);
+	if (err)
+		return err;
+	err = open_signals(h);
+	if (err)
+		return bf_why(why, err, "signalfd: %s", strerror(-err));
+	*exit_code = BF_EXIT_FAILED;
+	err = bf_env_open(&h->env, exit_code, why);
+	if (err)
+		return err;
+	*exit_code = BF_EXIT_NO_HELPER;
+	h->workers = bf_workers_new(h->env);
+	if (!h->workers)
+		return bf_why(why, -ENOMEM, "no memory");
+	err = bf_server_new(h->workers, &h->server);
+	if (err)
+		return bf_why(why, err, "cannot make an epoll: %s", strerror(-err));
+	err = bf_netns_find(take_up, h);
+	if (err)
+		bf_log(BF_LOG_WARN, "cannot look for what a former helper has left: %s",
+		       strerror(-err));
+	return listen_socket(h, why);
+}
+
+/* What open_all() has opened, the other way round. */
+static void close_all(struct helper *h)
+{
+	char path[BF_PATH_MAX];
+
+	if (h->sk >= 0) {
+		/* Nobody shall connect to one that does not answer. */
+		snprintf(path, sizeof(path), "%s/" BF_SOCKET_NAME, bf_run_dir());
+		unlink(path);
+		close(h->sk);
+	}
+	if (h->workers)
+		bf_workers_free(h->workers);
+	if (h->server)
+		bf_server_free(h->server);
+	if (h->env)
+		bf_env_close(h->env);
+	if (h->signals >= 0)
+		close(h->signals);
+	if (h->lock >= 0)
+		close(h->lock);
+}
+
+static int foreground(int report_fd)
+{
+	struct helper h = {.report = report_fd, .lock = -1, .sk = -1, .signals = -1};
+	struct bf_why why = {};
+	int exit_code, err;
+
+	/* Executed as /proc/self/exe, it would be called "exe". */
+	prctl(PR_SET_NAME, "bpfilter");
+	umask(077);
+	err = open_all(&h, &exit_code, &why);
+	report(&h, err ? exit_code : 0, &why);
+	if (!err) {
+		err = bf_server_run(h.server, h.sk, h.signals);
+		exit_code = err ? BF_EXIT_FAILED : 0;
+		if (err)
+			bf_log(BF_LOG_ERR, "the helper ends: %s", strerror(-err));
+	}
+	close_all(&h);
+	return exit_code;
+}
+
+/* As the other commands do, but it is an error if there is one. */
+static int background(void)
+{
+	struct bf_why why = {};
+	const char *missing;
+	int sk, exit_code;
+
+	if (!bf_caps_have(&missing)) {
+		bf_log(BF_LOG_ERR, "the helper needs %s: start it as root", missing);
+		return BF_EXIT_NOT_ROOT;
+	}
+	sk = bf_client_connect();
+	if (sk >= 0) {
+		close(sk);
+		bf_log(BF_LOG_ERR, "a helper is already running (in %s)", bf_run_dir());
+		return BF_EXIT_NO_HELPER;
+	}
+	if (bf_client_inside()) {
+		bf_log(BF_LOG_ERR, "the helper cannot live below a \"bpfilter run\": start it outside");
+		return BF_EXIT_NESTED;
+	}
+	sk = bf_client_start(&exit_code, &why);
+	if (sk < 0) {
+		bf_log(BF_LOG_ERR, "%s", why.text);
+		return exit_code;
+	}
+	close(sk);
+	return 0;
+}
+
+int bf_cmd_umh(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"foreground", no_argument, NULL, 'f'},
+		{"report-fd", required_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},
+		{},
+	};
+	bool stay = false;
+	int opt, report_fd = -1;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'f':
+			stay = true;
+			break;
+		case 'r':
+			report_fd = atoi(optarg);
+			fcntl(report_fd, F_SETFD, FD_CLOEXEC);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return bf_usage_error(argv);
+		}
+	}
+	if (optind < argc)
+		return bf_usage_error(argv);
+	return stay ? foreground(report_fd) : background();
+}

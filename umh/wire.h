@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Requests and replies on a unix stream socket: headers and payloads as in uapi/bpfilter.h,
+ * and a network namespace beside a request's header.
+ */
+#ifndef BPFILTER_WIRE_H
+#define BPFILTER_WIRE_H
+
+#include <sys/types.h>
+
+#include "bpfilter.h"
+#include "uapi/bpfilter.h"
+
+/* The helper's own commands. */
+enum bf_wire_cmd {
+	/* payload: one byte, not 0 for JSON; reply: the text */
+	BF_CMD_STATUS = BPFILTER_CMD | 1,
+	/* give the table of the namespace beside the request back to the kernel; all that are
+	 * ours if there is none beside it. Reply: how many, as __u32 */
+	BF_CMD_DETACH = BPFILTER_CMD | 2,
+};
+
+/* The largest payload of a request: the largest table and its head. */
+#define BF_WIRE_MAX_PAYLOAD (512 * 1024 * 1024UL + 4096)
+
+/**
+ * bf_wire_idle_fn - asked about once a second while a peer lets us wait
+ *
+ * Returns 0 to go on, or -errno, which becomes the result of the transfer.
+ */
+typedef int bf_wire_idle_fn(void *ctx);
+
+/**
+ * bf_wire_write - write all of it
+ * @sk: a blocking socket made by bf_wire_socket()
+ * @fd: a descriptor to send beside the first byte, or -1
+ * @idle: may be NULL: wait for ever
+ *
+ * Returns 0; -ECONNRESET if the peer is gone, whatever the kernel calls it; or what @idle
+ * returned.
+ */
+int bf_wire_write(int sk, const void *buf, size_t len, int fd, bf_wire_idle_fn *idle, void *ctx);
+
+/* The same for reading exactly @len bytes. Descriptors that arrive are refused. */
+int bf_wire_read(int sk, void *buf, size_t len, bf_wire_idle_fn *idle, void *ctx);
+
+/* A unix stream socket on which the two above ask @idle once a second. -errno. */
+int bf_wire_socket(void);
+
+/**
+ * struct bf_wire_reader - a request that is arriving on a non-blocking socket
+ * @req: valid when the head is complete
+ * @netns: the descriptor that came with it, or -1; owned by the reader until taken
+ * @payload: allocated by whoever drives the reader, req.len bytes
+ * @got: bytes of head and payload together that have arrived
+ */
+struct bf_wire_reader {
+	struct bpfilter_request req;
+	int netns;
+	uint8_t *payload;
+	size_t got;
+};
+
+/* Make it ready for the next request. What it held has been taken over or freed. */
+void bf_wire_reader_init(struct bf_wire_reader *r);
+
+/* Frees what it holds. */
+void bf_wire_reader_free(struct bf_wire_reader *r);
+
+/**
+ * bf_wire_reader_head - read on until the head is complete
+ *
+ * Returns 1 when it is, 0 if the socket has no more for now, -ECONNRESET if the peer is gone,
+ * -EPROTO if this is not a request.
+ */
+int bf_wire_reader_head(struct bf_wire_reader *r, int sk);
+
+/* The same for the payload; @payload has been allocated. */
+int bf_wire_reader_payload(struct bf_wire_reader *r, int sk);
+
+#endif /* BPFILTER_WIRE_H */

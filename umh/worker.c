@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread for each network namespace.
+ *
+ * A worker whose table is ours stays. One whose table is the kernel's ends when it has had
+ * nothing to do for a while, so that the namespace can go away. A worker leaves the list under the
+ * list's lock and only with an empty queue; jobs are queued under the same lock: none is lost.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol.h"
+#include "wire.h"
+#include "worker.h"
+
+#define IDLE_MS 30000
+
+/**
+ * struct bf_worker - one of them
+ * @netns: until the thread is in it; -1 then
+ * @event: readable when there is something in the queue or the helper ends
+ * @queue, @tail: jobs, under the list's lock
+ * @filter: NULL until first used; the thread's alone
+ */
+struct bf_worker {
+	struct bf_worker *next;
+	struct bf_workers *ws;
+	ino_t inode;
+	char name[256];
+	int netns;
+	int event;
+	struct bf_job *queue;
+	struct bf_job **tail;
+	struct bf_filter *filter;
+};
+
+/**
+ * struct bf_workers - the list of them
+ * @lock: for all of it and for the queues
+ * @ended: signalled when a worker is gone
+ * @live: threads, those that have left the list and are closing included
+ */
+struct bf_workers {
+	struct bf_env *env;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool stopping;
+	unsigned int live;
+	struct bf_worker *list;
+};
+
+static struct bf_job *next_job(struct bf_worker *w)
+{
+	struct bf_job *job = NULL;
+
+	pthread_mutex_lock(&w->ws->lock);
+	if (!w->ws->stopping && w->queue) {
+		job = w->queue;
+		w->queue = job->next;
+		if (!w->queue)
+			w->tail = &w->queue;
+	}
+	pthread_mutex_unlock(&w->ws->lock);
+	return job;
+}
+
+static int open_filter(struct bf_worker *w)
+{
+	struct bf_why why = {};
+	int err;
+
+	if (w->filter)
+		return 0;
+	err = bf_filter_open(w->ws->env, w->inode, w->name, &w->filter, &why);
+	if (err)
+		bf_log(BF_LOG_ERR, "%s: %s", w->name, why.text[0] ? why.text : strerror(-err));
+	return err;
+}
+
+static int fill_status(struct bf_worker *w, void **data, size_t *len)
+{
+	struct bf_worker_status *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->inode = w->inode;
+	strcpy(s->name, w->name);
+	err = bf_filter_status(w->filter, &s->filter);
+	if (err) {
+		free(s);
+		return err;
+	}
+	*data = s;
+	*len = sizeof(*s);
+	return 0;
+}
+
+static int detach(struct bf_worker *w, void **data, size_t *len, struct bf_why *why)
+{
+	uint32_t *count = malloc(sizeof(*count));
+	int err;
+
+	if (!count)
+		return -ENOMEM;
+	*count = bf_filter_is_ours(w->filter);
+	err = bf_filter_detach(w->filter, why);
+	if (err) {
+		free(count);
+		return err;
+	}
+	*data = count;
+	*len = sizeof(*count);
+	return 0;
+}
+
+static void do_job(struct bf_worker *w, struct bf_job *job)
+{
+	struct bf_why why = {};
+	void *data = NULL;
+	size_t len = 0;
+	int err;
+
+	err = open_filter(w);
+	if (!err) {
+		switch (job->req.op) {
+		case BF_JOB_OPEN:
+			break;
+		case BF_CMD_STATUS:
+			err = fill_status(w, &data, &len);
+			break;
+		case BF_CMD_DETACH:
+			err = detach(w, &data, &len, &why);
+			break;
+		default:
+			err = bf_protocol_handle(w->filter, &job->req, job->payload, &data, &len,
+						 &why);
+		}
+	}
+	if (why.text[0])
+		bf_log(err ? BF_LOG_ERR : BF_LOG_INFO, "%s: %s", w->name, why.text);
+	job->done(job, err, data, len);
+}
+
+/* Leave the list, unless there is work. */
+static bool retire(struct bf_worker *w)
+{
+	struct bf_workers *ws = w->ws;
+	struct bf_worker **p;
+	bool ok;
+
+	pthread_mutex_lock(&ws->lock);
+	ok = ws->stopping || !w->queue;
+	if (ok) {
+		for (p = &ws->list; *p != w; p = &(*p)->next)
+			;
+		*p = w->next;
+	}
+	pthread_mutex_unlock(&ws->lock);
+	return ok;
+}
+
+static void free_worker(struct bf_worker *w)
+{
+	while (w->queue) {
+		struct bf_job *job = w->queue;
+
+		w->queue = job->next;
+		job->done(job, -ECANCELED, NULL, 0);
+	}
+	if (w->filter)
+		bf_filter_close(w->filter);
+	if (w->netns >= 0)
+		close(w->netns);
+	close(w->event);
+	free(w);
+}
+
+/* Until the next event; false when nothing has happened for long. */
+static bool wait_event(struct bf_worker *w)
+{
+	const bool ours = w->filter && bf_filter_is_ours(w->filter);
+	struct pollfd pfds[] = {
+		{.fd = w->event, .events = POLLIN},
+		{.fd = w->filter ? bf_filter_fd(w->filter) : -1, .events = POLLIN},
+	};
+	uint64_t n;
+	int ret;
+
+	ret = poll(pfds, ARRAY_SIZE(pfds), ours ? -1 : IDLE_MS);
+	if (ret == 0)
+		return false;
+	if (pfds[0].revents && read(w->event, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		bf_log(BF_LOG_ERR, "%s: eventfd: %s", w->name, strerror(errno));
+	if (pfds[1].revents)
+		bf_filter_event(w->filter);
+	return true;
+}
+
+static bool is_stopping(struct bf_workers *ws)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&ws->lock);
+	stopping = ws->stopping;
+	pthread_mutex_unlock(&ws->lock);
+	return stopping;
+}
+
+static void fail_all(struct bf_worker *w, int err)
+{
+	struct bf_job *job;
+
+	while ((job = next_job(w)))
+		job->done(job, err, NULL, 0);
+}
+
+static void *worker_main(void *arg)
+{
+	struct bf_worker *w = arg;
+	struct bf_workers *ws = w->ws;
+	struct bf_job *job;
+	int err = 0;
+
+	if (setns(w->netns, CLONE_NEWNET)) {
+		err = -errno;
+		bf_log(BF_LOG_ERR, "%s: cannot enter the namespace: %s", w->name, strerror(-err));
+	}
+	/* Being in it keeps it. */
+	close(w->netns);
+	w->netns = -1;
+	for (;;) {
+		if (err)
+			fail_all(w, err);
+		while ((job = next_job(w)))
+			do_job(w, job);
+		if ((err || is_stopping(ws) || !wait_event(w)) && retire(w))
+			break;
+	}
+	free_worker(w);
+	pthread_mutex_lock(&ws->lock);
+	ws->live--;
+	pthread_cond_broadcast(&ws->ended);
+	pthread_mutex_unlock(&ws->lock);
+	return NULL;
+}
+
+/* As "ip netns" names it, if it does; net:[INODE] otherwise. */
+static void name_namespace(char *name, size_t size, ino_t inode)
+{
+	DIR *dir = opendir("/run/netns");
+	struct dirent *d;
+	struct stat st;
+
+	snprintf(name, size, "net:[%lu]", (unsigned long)inode);
+	while (dir && (d = readdir(dir))) {
+		if (fstatat(dirfd(dir), d->d_name, &st, 0) || st.st_ino != inode ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		snprintf(name, size, "%s", d->d_name);
+		break;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int start_thread(struct bf_worker *w)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+/* With the lock held. Takes @netns over if it succeeds. */
+static struct bf_worker *add_worker(struct bf_workers *ws, int netns, ino_t inode)
+{
+	struct bf_worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->ws = ws;
+	w->inode = inode;
+	w->netns = netns;
+	w->tail = &w->queue;
+	name_namespace(w->name, sizeof(w->name), inode);
+	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->event < 0 || start_thread(w)) {
+		if (w->event >= 0)
+			close(w->event);
+		free(w);
+		return NULL;
+	}
+	w->next = ws->list;
+	ws->list = w;
+	ws->live++;
+	return w;
+}
+
+/* It cannot fail: the counter does not overflow. */
+static void wake(struct bf_worker *w)
+{
+	const uint64_t one = 1;
+
+	if (write(w->event, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* With the lock held. */
+static void enqueue(struct bf_worker *w, struct bf_job *job)
+{
+	job->next = NULL;
+	*w->tail = job;
+	w->tail = &job->next;
+	wake(w);
+}
+
+int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job)
+{
+	struct bf_worker *w;
+	struct stat st;
+	bool taken = false;
+	int err = 0;
+
+	if (fstat(netns, &st) || ioctl(netns, NS_GET_NSTYPE) != CLONE_NEWNET) {
+		close(netns);
+		return -EINVAL;
+	}
+	pthread_mutex_lock(&ws->lock);
+	for (w = ws->list; w && w->inode != st.st_ino; w = w->next)
+		;
+	if (!w) {
+		w = add_worker(ws, netns, st.st_ino);
+		taken = w;
+	}
+	if (w)
+		enqueue(w, job);
+	else
+		err = -EAGAIN;
+	pthread_mutex_unlock(&ws->lock);
+	if (!taken)
+		close(netns);
+	return err;
+}
+
+unsigned int bf_workers_broadcast(struct bf_workers *ws, struct bf_job *(*make)(void *ctx),
+				  void *ctx)
+{
+	struct bf_worker *w;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&ws->lock);
+	for (w = ws->list; w; w = w->next) {
+		struct bf_job *job = make(ctx);
+
+		if (!job)
+			continue;
+		enqueue(w, job);
+		n++;
+	}
+	pthread_mutex_unlock(&ws->lock);
+	return n;
+}
+
+struct bf_workers *bf_workers_new(struct bf_env *env)
+{
+	struct bf_workers *ws = calloc(1, sizeof(*ws));
+
+	if (!ws)
+		return NULL;
+	ws->env = env;
+	pthread_mutex_init(&ws->lock, NULL);
+	pthread_cond_init(&ws->ended, NULL);
+	return ws;
+}
+
+void bf_workers_free(struct bf_workers *ws)
+{
+	struct bf_worker *w;
+
+	pthread_mutex_lock(&ws->lock);
+	ws->stopping = true;
+	for (w = ws->list; w; w = w->next)
+		wake(w);
+	while (ws->live)
+		pthread_cond_wait(&ws->ended, &ws->lock);
+	pthread_mutex_unlock(&ws->lock);
+	pthread_cond_destroy(&ws->ended);
+	pthread_mutex_destroy(&ws->lock);
+	free(ws);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A thread for each network namespace: it lives in the namespace, owns its filter, and does what is
+ * asked of it one after the other. So what takes long delays nobody but its own namespace.
+ */
+#ifndef BPFILTER_WORKER_H
+#define BPFILTER_WORKER_H
+
+#include <sys/types.h>
+
+#include "bpfilter.h"
+#include "filter.h"
+#include "uapi/bpfilter.h"
+
+struct bf_env;
+struct bf_workers;
+
+/* Beside the socket options and the commands of wire.h: nothing, but the filter is opened. */
+#define BF_JOB_OPEN (BPFILTER_CMD | 0xff)
+
+/**
+ * struct bf_job - something to do in a namespace
+ * @req: what; the payload is @payload
+ * @done: called on any thread when it has been done or could not be: with the result (0 or
+ *	-errno) and data that is now the callee's; it also frees the job. -ECANCELED: the
+ *	helper ends and has not begun it.
+ * @ctx: the caller's
+ *
+ * The data is a struct bf_worker_status for BF_CMD_STATUS; for BF_CMD_DETACH how many tables were
+ * ours (__u32, 0 or 1); nothing for BF_JOB_OPEN.
+ */
+struct bf_job {
+	struct bf_job *next;
+	struct bpfilter_request req;
+	void *payload;
+	void (*done)(struct bf_job *job, int error, void *data, size_t len);
+	void *ctx;
+};
+
+/* What a worker says about its namespace. */
+struct bf_worker_status {
+	ino_t inode;
+	char name[256];
+	struct bf_filter_status filter;
+};
+
+/* NULL if there is no memory. */
+struct bf_workers *bf_workers_new(struct bf_env *env);
+
+/* Let all of them finish what they are at, and end. What is in force stays in force. */
+void bf_workers_free(struct bf_workers *ws);
+
+/**
+ * bf_workers_submit - have a job done in a namespace
+ * @netns: descriptor of the namespace; taken over
+ *
+ * The job is taken over, too, unless an error is returned (-EINVAL: not a network namespace;
+ * -ENOMEM, -EAGAIN: no worker can be had).
+ */
+int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job);
+
+/**
+ * bf_workers_broadcast - have a job done in every namespace that has a worker
+ * @make: makes the next job; NULL skips that namespace
+ *
+ * Returns how many there were.
+ */
+unsigned int bf_workers_broadcast(struct bf_workers *ws, struct bf_job *(*make)(void *ctx),
+				  void *ctx);
+
+#endif /* BPFILTER_WORKER_H */
