@@ -331,7 +331,7 @@ static int both(FIXTURE_DATA(kernel) * self, uint32_t op, int optlen, const void
 /* Every option, every length around the right one, every amount of memory that matters. */
 TEST_F(kernel, lengths)
 {
-	static const char *const names[] = {"filter", "filter\0x"};
+	static const char names[][9] = {"filter", "filter\0x"};
 	uint8_t memory[4096];
 	struct ipt_getinfo info;
 	unsigned int i, n;
