@@ -19,16 +19,23 @@ struct bf_hold;
  * bf_hold_begin - from now on packets wait in front of the filter hooks
  *
  * On return no packet is between the hold and the end of the filter hooks any more (an
- * RCU grace period has passed). Must be called in the namespace. Returns 0, or -errno where
- * the kernel lacks nf_tables or nfnetlink_queue (-EOPNOTSUPP); nothing is held then.
+ * RCU grace period has passed: 5 ms when idle, up to 100 ms under load). Must be called in the
+ * namespace. Returns 0, or -errno where the kernel lacks nf_tables or nfnetlink_queue
+ * (-EOPNOTSUPP), or another process holds (-EBUSY); nothing is held then.
+ *
+ * While packets are held the caller may attach programs and change the kernel's table, but must not
+ * detach a link: the kernel drops all queued packets of a namespace when a hook is
+ * unregistered. And at every instant one of the two tables must be fully in force, for if the
+ * process dies the hold goes with it.
  */
 int bf_hold_begin(struct bf_hold **hold, struct bf_why *why);
 
 /**
  * bf_hold_end - let them go, in order, and remove the hold; NULL is ignored
  *
- * Returns how many packets were held, or -errno if packets may have been lost
- * (the hold is gone in any case).
+ * Returns how many packets were held (one that passes two hooks, as on loopback, can be held
+ * twice), or -errno if packets may have been lost, which has been logged (the hold is gone in
+ * any case). Lasts a grace period longer than the holding itself.
  */
 long bf_hold_end(struct bf_hold *hold);
 

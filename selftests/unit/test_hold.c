@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Holding packets: nothing is lost, doubled or let by, in every hook, with traffic running.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hold.h"
+#include "kernel_table.h"
+#include "kselftest_harness.h"
+#include "nft.h"
+#include "testnet.h"
+
+/* What all entries of the kernel's filter table have counted: policies, for it has no rules. */
+static uint64_t filter_packets(int sk)
+{
+	struct bf_kernel_table *t;
+	const struct ipt_entry *e;
+	uint64_t packets = 0;
+	uint32_t off;
+
+	if (bf_kernel_read(sk, &t))
+		return UINT64_MAX;
+	for (off = 0; off < t->info.size; off += e->next_offset) {
+		e = (const void *)(t->entries + off);
+		packets += e->counters.pcnt;
+	}
+	bf_kernel_table_free(t);
+	return packets;
+}
+
+FIXTURE(hold)
+{
+	struct testnet_line net;
+	int sk;
+};
+
+FIXTURE_SETUP(hold)
+{
+	if (!testnet_possible())
+		SKIP(return, "cannot make network namespaces");
+	ASSERT_EQ(0, testnet_line_make(&self->net));
+	ASSERT_EQ(0, testnet_enter(self->net.r));
+	self->sk = bf_kernel_socket();
+	ASSERT_LE(0, self->sk);
+	ASSERT_EQ(0, bf_kernel_touch_filter(self->sk));
+}
+
+FIXTURE_TEARDOWN(hold)
+{
+	close(self->sk);
+}
+
+#define MAX_CYCLES 200
+
+struct cycles {
+	unsigned int n, passed, failed;
+	uint64_t held;
+	double begin[MAX_CYCLES], end[MAX_CYCLES];
+};
+
+/* Hold and let go @n times. @passed counts packets that the filter saw while all were held. */
+static void cycle(int sk, struct cycles *c, unsigned int n)
+{
+	uint64_t before, after;
+	struct bf_why why;
+	struct bf_hold *h;
+	double t;
+	long held;
+
+	memset(c, 0, sizeof(*c));
+	for (c->n = 0; c->n < n; c->n++) {
+		t = now_us();
+		if (bf_hold_begin(&h, &why)) {
+			printf("# begin: %s\n", why.text);
+			c->failed++;
+			continue;
+		}
+		c->begin[c->n] = now_us() - t;
+		before = filter_packets(sk);
+		usleep(5000);
+		after = filter_packets(sk);
+		c->passed += after - before;
+		t = now_us();
+		held = bf_hold_end(h);
+		c->end[c->n] = now_us() - t;
+		if (held < 0)
+			c->failed++;
+		else
+			c->held += held;
+		usleep(5000);
+	}
+}
+
+static void report(const char *name, struct cycles *c, struct stream_result *r)
+{
+	printf("# %s: %.0f kpps for %.1f s, %llu of %llu packets held, %llu lost, %llu doubled, "
+	       "%llu overtaken (by %llu at most)\n",
+	       name, r->sent / r->seconds / 1000, r->seconds, (unsigned long long)c->held,
+	       (unsigned long long)r->sent, (unsigned long long)r->lost,
+	       (unsigned long long)r->doubled, (unsigned long long)r->overtaken,
+	       (unsigned long long)r->furthest);
+	print_percentiles("begin", c->begin, c->n);
+	print_percentiles("end", c->end, c->n);
+}
+
+FIXTURE_VARIANT(hold)
+{
+	const char *name, *address;
+	char from, to;
+	unsigned int hooks; /* that each packet passes in R */
+	unsigned int cycles;
+};
+
+FIXTURE_VARIANT_ADD(hold, forward){
+	.name = "forward",
+	.address = "10.77.2.2",
+	.from = 'a',
+	.to = 'b',
+	.hooks = 1,
+	.cycles = 200,
+};
+
+FIXTURE_VARIANT_ADD(hold, input){
+	.name = "input",
+	.address = "10.77.1.1",
+	.from = 'a',
+	.to = 'r',
+	.hooks = 1,
+	.cycles = 50,
+};
+
+FIXTURE_VARIANT_ADD(hold, output){
+	.name = "output",
+	.address = "10.77.2.2",
+	.from = 'r',
+	.to = 'b',
+	.hooks = 1,
+	.cycles = 50,
+};
+
+FIXTURE_VARIANT_ADD(hold, loopback){
+	.name = "loopback",
+	.address = "127.0.0.1",
+	.from = 'r',
+	.to = 'r',
+	.hooks = 2,
+	.cycles = 50,
+};
+
+static int end_of(const struct testnet_line *net, char c)
+{
+	return c == 'a' ? net->a : c == 'b' ? net->b : net->r;
+}
+
+TEST_F_TIMEOUT(hold, nothing_lost, 120)
+{
+	struct stream_result r;
+	struct cycles *c = calloc(1, sizeof(*c));
+	uint64_t before, after;
+	struct stream *s;
+
+	before = filter_packets(self->sk);
+	s = stream_start(end_of(&self->net, variant->from), end_of(&self->net, variant->to),
+			 variant->address, 150000);
+	ASSERT_NE(NULL, s);
+	cycle(self->sk, c, variant->cycles);
+	r = stream_stop(s);
+	after = filter_packets(self->sk);
+	report(variant->name, c, &r);
+
+	EXPECT_EQ(0u, r.lost);
+	EXPECT_EQ(0u, r.doubled);
+	EXPECT_EQ(0u, c->failed);
+	/* The test must not pass because nothing went on. */
+	EXPECT_LT(1000 * variant->cycles / 50, c->held);
+	EXPECT_EQ(0u, c->passed);
+	/* Each went through the filter once for each hook, whether it was held or not. */
+	EXPECT_LE(r.sent * variant->hooks, after - before);
+	EXPECT_GE(r.sent * variant->hooks + 100, after - before);
+	free(c);
+}
+
+FIXTURE(one)
+{
+	struct testnet_line net;
+};
+
+FIXTURE_SETUP(one)
+{
+	if (!testnet_possible())
+		SKIP(return, "cannot make network namespaces");
+	ASSERT_EQ(0, testnet_line_make(&self->net));
+	ASSERT_EQ(0, testnet_enter(self->net.r));
+}
+
+FIXTURE_TEARDOWN(one)
+{
+}
+
+TEST_F(one, null_is_ignored)
+{
+	EXPECT_EQ(0, bf_hold_end(NULL));
+}
+
+TEST_F(one, nothing_is_left)
+{
+	char out[4096];
+	struct bf_hold *h;
+
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(0, testnet_read(self->net.r, out, sizeof(out), "nft list ruleset 2>&1"));
+	EXPECT_NE(NULL, strstr(out, "bpfilter-hold"));
+	EXPECT_EQ(0, bf_hold_end(h));
+	EXPECT_EQ(0, testnet_read(self->net.r, out, sizeof(out),
+				  "nft list ruleset; cat /proc/net/netfilter/nfnetlink_queue"));
+	EXPECT_STREQ("", out);
+}
+
+/* The second one is told, and the first is not disturbed. */
+TEST_F(one, second_is_refused)
+{
+	struct bf_hold *h, *second;
+	struct bf_why why = {""};
+
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(-EBUSY, bf_hold_begin(&second, &why));
+	EXPECT_EQ(NULL, second);
+	EXPECT_STRNE("", why.text);
+	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+	EXPECT_LE(1, bf_hold_end(h));
+	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+}
+
+/* Somebody else's queues: their numbers are not taken, their sockets not disturbed. */
+TEST_F(one, queue_numbers_in_use)
+{
+	struct nfqnl_msg_config_cmd cmd = {.command = NFQNL_CFG_CMD_BIND};
+	struct nl_msg *msg;
+	struct bf_hold *h;
+	uint16_t i;
+	int sk;
+
+	sk = bf_nfnl_open();
+	ASSERT_LE(0, sk);
+	for (i = 0; i < 8; i++) {
+		msg = bf_nfnl_msg(NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_CONFIG, 0, AF_UNSPEC,
+				  0xbf00 + i);
+		nla_put(msg, NFQA_CFG_CMD, sizeof(cmd), &cmd);
+		ASSERT_EQ(0, bf_nfnl_call(sk, msg));
+	}
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(0, testnet_sh(self->net.r,
+				"test $(wc -l </proc/net/netfilter/nfnetlink_queue) = 9"));
+	EXPECT_EQ(0, bf_hold_end(h));
+	close(sk);
+}
+
+/* A killed helper: packets flow again, and the next one can hold. */
+TEST_F(one, killed)
+{
+	struct bf_hold *h;
+	int status, p[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(p));
+	pid = fork();
+	if (!pid) {
+		c = bf_hold_begin(&h, NULL) ? 'x' : '.';
+		if (write(p[1], &c, 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ASSERT_EQ(1, read(p[0], &c, 1));
+	ASSERT_EQ('.', c);
+	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(0, bf_hold_end(h));
+}
+
+TEST_F(one, survives_flush_ruleset)
+{
+	struct bf_hold *h;
+
+	if (testnet_sh(self->net.r, "nft list ruleset >/dev/null"))
+		SKIP(return, "no nft");
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(0, testnet_sh(self->net.r, "nft flush ruleset"));
+	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+	EXPECT_LE(1, bf_hold_end(h));
+}
+
+/* The kernel drops queued packets when anyone unregisters a hook: that must not go unnoticed. */
+TEST_F(one, loss_is_told)
+{
+	struct bf_hold *h;
+
+	if (testnet_sh(self->net.r, "nft 'add table ip x; add chain ip x y { type filter hook "
+				    "prerouting priority 0; }'"))
+		SKIP(return, "no nft");
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+	EXPECT_EQ(0, testnet_sh(self->net.r, "nft delete table ip x"));
+	EXPECT_EQ(-ENOBUFS, bf_hold_end(h));
+	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+}
+
+/* TCP with packets larger than the MTU arrives whole and stays large. */
+TEST_F(one, tcp)
+{
+	struct bf_hold *h;
+	unsigned int i;
+	long held = 0, n;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, testnet_sh(self->net.b,
+				"python3 -c 'import socket; s=socket.create_server("
+				"(\"\", 9)); c=s.accept()[0]; n=0\n"
+				"while True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\n"
+				"open(\"/tmp/bf_test_hold.%d\",\"w\").write(str(n))' & sleep 0.5",
+				getpid()));
+	pid = fork();
+	if (!pid)
+		_exit(testnet_sh(self->net.a,
+				 "python3 -c 'import socket; "
+				 "s=socket.create_connection((\"10.77.2.2\", 9)); b=bytes(1<<20)\n"
+				 "for i in range(2000): s.sendall(b)'"));
+	usleep(300000);
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+		usleep(5000);
+		n = bf_hold_end(h);
+		EXPECT_LE(0, n);
+		held += n;
+		usleep(5000);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	usleep(200000);
+	EXPECT_EQ(0, testnet_sh(self->net.b,
+				"test $(cat /tmp/bf_test_hold.%d) = %lu; e=$?; "
+				"rm /tmp/bf_test_hold.%d; exit $e",
+				getpid(), 2000ul << 20, getpid()));
+	printf("# tcp: %ld packets held\n", held);
+	EXPECT_LT(0, held);
+}
+
+/* A program that runs for some 100 ms, as long as a BPF program can inside one RCU section. */
+static int load_slow_program(void)
+{
+	uint32_t key = 0;
+	int tail = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "tail", 4, 4, 1, NULL);
+	struct bpf_insn code[] = {
+		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0},
+		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_7, 0, 0, 0},
+		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns},
+		{BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_7, 0, 0, 1},
+		{BPF_JMP | BPF_JLT | BPF_K, BPF_REG_7, 0, -3, 100000},
+		/* then itself again, as often as the kernel allows */
+		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_6, 0, 0},
+		{BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, tail},
+		{0, 0, 0, 0, 0},
+		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, 0},
+		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
+		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
+		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+	};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "slow", "GPL", code,
+				 sizeof(code) / sizeof(code[0]), NULL);
+
+	if (prog >= 0)
+		bpf_map_update_elem(tail, &key, &prog, 0);
+	return prog;
+}
+
+struct slow_run {
+	int prog;
+	atomic_bool started;
+	double seconds, ended;
+};
+
+static void *run_slow_program(void *arg)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct slow_run *run = arg;
+	char packet[64] = {0};
+	double t = now_us();
+
+	opts.data_in = packet;
+	opts.data_size_in = sizeof(packet);
+	run->started = true;
+	bpf_prog_test_run_opts(run->prog, &opts);
+	run->ended = now_us();
+	run->seconds = (run->ended - t) / 1e6;
+	return NULL;
+}
+
+/* The wait lasts as long as a reader that was there first. */
+TEST(rcu_wait_waits)
+{
+	struct slow_run run = {.prog = load_slow_program()};
+	pthread_t thread;
+	double t;
+
+	if (run.prog < 0)
+		SKIP(return, "cannot load BPF programs");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_slow_program, &run));
+	while (!run.started)
+		sched_yield();
+	usleep(5000);
+	ASSERT_EQ(0, bf_rcu_wait());
+	t = now_us();
+	pthread_join(thread, NULL);
+	printf("# ran %.0f ms, waited until %.1f ms after its end\n", run.seconds * 1e3,
+	       (t - run.ended) / 1e3);
+	EXPECT_LT(0.02, run.seconds);
+	/* The thread notes the time after it is back from the kernel: a little slack. */
+	EXPECT_LT(run.ended - 3000, t);
+}
+
+TEST_HARNESS_MAIN
