@@ -11,6 +11,11 @@
  * The IP header is read where the kernel's own ip_tables reads it, at ip_hdr(skb), which is linear at
  * these hooks. What is behind it may lie in fragments: it is read directly where it is linear, and
  * through a dynptr where it is not, as skb_header_pointer() does.
+ *
+ * The verifier follows the fall-through line first and forgets another path when it arrives with nothing
+ * that the first one did not cover. So the line without jumps is the one that fills in every field, from
+ * memory and by arithmetic, not with constants; otherwise the whole rest of the program would be
+ * verified once for each way through here.
  */
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
@@ -77,8 +82,12 @@ static void load_l4_fields(struct bf_asm *a, uint32_t len, int x, int done)
 	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_0, x);
 	bf_be(a, BPF_REG_1, 16);
 	store(a, BF_SPORT, BPF_REG_1);
-	if (len >= 8)
+	if (len >= 8) {
+		/* Loaded again: two copies of one register would be tied for the verifier. */
+		bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_0, x);
+		bf_be(a, BPF_REG_1, 16);
 		store(a, BF_ICMP, BPF_REG_1);
+	}
 	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_0, x + 2);
 	bf_be(a, BPF_REG_1, 16);
 	store(a, BF_DPORT, BPF_REG_1);
@@ -203,57 +212,71 @@ static void load_expires(struct bf_asm *a)
 	bf_asm_here(a, over);
 }
 
-/* nf_ct_get(skb): the entry's address, and how the packet relates to it in the low three bits. */
-static void load_conntrack(struct bf_asm *a, uint64_t fields)
+/* A packet without an entry: r1 is its ctinfo. */
+static void load_untracked(struct bf_asm *a)
 {
-	const struct bf_kernel *k = a->kernel;
-	int tracked = bf_asm_label(a), original = bf_asm_label(a), no_entry = bf_asm_label(a);
-	int no_snat = bf_asm_label(a), no_dnat = bf_asm_label(a), done = bf_asm_label(a);
-
-	bf_ldx(a, BPF_DW, BPF_REG_9, BPF_REG_7, k->skb_nfct);
-	bf_mov(a, BPF_REG_1, BPF_REG_9);
-	bf_alui(a, BPF_AND, BPF_REG_1, 7);
-	bf_alui(a, BPF_AND, BPF_REG_9, ~7);
-	bf_jifi(a, BPF_JNE, BPF_REG_9, 0, tracked);
+	int invalid = bf_asm_label(a);
 
 	bf_movi(a, BPF_REG_2, XT_CONNTRACK_STATE_INVALID);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 7 /* IP_CT_UNTRACKED, not in the UAPI */, no_entry);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 7 /* IP_CT_UNTRACKED, not in the UAPI */, invalid);
 	bf_movi(a, BPF_REG_2, XT_CONNTRACK_STATE_UNTRACKED);
-	bf_asm_here(a, no_entry);
+	bf_asm_here(a, invalid);
 	store(a, BF_CT_STATE, BPF_REG_2);
-	bf_jmp(a, done);
+}
 
-	/* dir = ctinfo >= IP_CT_IS_REPLY; state = 1 << (ctinfo % IP_CT_IS_REPLY + 1) */
-	bf_asm_here(a, tracked);
-	bf_jifi(a, BPF_JLT, BPF_REG_1, IP_CT_IS_REPLY, original);
-	bf_alui(a, BPF_SUB, BPF_REG_1, IP_CT_IS_REPLY);
-	bf_sti(a, BPF_W, BPF_REG_6, KEY(BF_CT_DIR), 1);
-	bf_asm_here(a, original);
+_Static_assert(IP_CT_IS_REPLY == 3 && XT_CONNTRACK_STATE_BIT(0) == 2, "see load_state");
+_Static_assert(IPS_SRC_NAT << 2 == XT_CONNTRACK_STATE_SNAT &&
+	       IPS_DST_NAT << 2 == XT_CONNTRACK_STATE_DNAT, "see load_state");
+
+/* Direction, status and state of the packet with ctinfo r1 and the entry at r9. */
+static void load_state(struct bf_asm *a)
+{
+	/* dir = ctinfo >= IP_CT_IS_REPLY */
+	bf_mov(a, BPF_REG_2, BPF_REG_1);
+	bf_alui(a, BPF_ADD, BPF_REG_2, 5);
+	bf_alui(a, BPF_RSH, BPF_REG_2, 3);
+	store(a, BF_CT_DIR, BPF_REG_2);
+
+	/* state = 1 << (ctinfo - 3 * dir + 1) */
+	bf_alui(a, BPF_MUL, BPF_REG_2, IP_CT_IS_REPLY);
+	bf_alu(a, BPF_SUB, BPF_REG_1, BPF_REG_2);
+	bf_alui(a, BPF_AND, BPF_REG_1, 7);
 	bf_movi(a, BPF_REG_2, 2);
 	bf_alu(a, BPF_LSH, BPF_REG_2, BPF_REG_1);
 	store(a, BF_CT_STATE, BPF_REG_2);
 
-	bf_raw(a, BPF_REG_9, k->ct_status);
+	/* state |= (status & (IPS_SRC_NAT | IPS_DST_NAT)) << 2 */
+	bf_raw(a, BPF_REG_9, a->kernel->ct_status);
 	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
 	store(a, BF_CT_STATUS, BPF_REG_1);
+	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
+	bf_alui(a, BPF_AND, BPF_REG_1, IPS_SRC_NAT | IPS_DST_NAT);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 2);
 	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, KEY(BF_CT_STATE));
-	bf_mov(a, BPF_REG_3, BPF_REG_1);
-	bf_alui(a, BPF_AND, BPF_REG_3, IPS_SRC_NAT);
-	bf_jifi(a, BPF_JEQ, BPF_REG_3, 0, no_snat);
-	bf_alui(a, BPF_OR, BPF_REG_2, XT_CONNTRACK_STATE_SNAT);
-	bf_asm_here(a, no_snat);
-	bf_alui(a, BPF_AND, BPF_REG_1, IPS_DST_NAT);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, no_dnat);
-	bf_alui(a, BPF_OR, BPF_REG_2, XT_CONNTRACK_STATE_DNAT);
-	bf_asm_here(a, no_dnat);
-	store(a, BF_CT_STATE, BPF_REG_2);
+	bf_alu(a, BPF_OR, BPF_REG_1, BPF_REG_2);
+	store(a, BF_CT_STATE, BPF_REG_1);
+}
 
+/* nf_ct_get(skb): the entry's address, and how the packet relates to it in the low three bits. */
+static void load_conntrack(struct bf_asm *a, uint64_t fields)
+{
+	int untracked = bf_asm_label(a), done = bf_asm_label(a);
+
+	bf_ldx(a, BPF_DW, BPF_REG_9, BPF_REG_7, a->kernel->skb_nfct);
+	bf_mov(a, BPF_REG_1, BPF_REG_9);
+	bf_alui(a, BPF_AND, BPF_REG_1, 7);
+	bf_alui(a, BPF_AND, BPF_REG_9, ~7);
+	bf_jifi(a, BPF_JEQ, BPF_REG_9, 0, untracked);
+	load_state(a);
 	if (fields & (CT_TUPLE_FIELDS(ORIG) | BF_FIELD_BIT(BF_CT_PROTO)))
 		load_tuple(a, 0, BF_CT_ORIGSRC, BF_CT_ORIGSRC_PORT);
 	if (fields & CT_TUPLE_FIELDS(REPL))
 		load_tuple(a, 1, BF_CT_REPLSRC, BF_CT_REPLSRC_PORT);
 	if (fields & BF_FIELD_BIT(BF_CT_EXPIRES))
 		load_expires(a);
+	bf_jmp(a, done);
+	bf_asm_here(a, untracked);
+	load_untracked(a);
 	bf_asm_here(a, done);
 }
 

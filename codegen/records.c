@@ -23,7 +23,7 @@
 #include "compile.h"
 #include "record.h"
 
-#define STEPS 16
+#define STEPS 8
 #define MAX_CALLS (1U << 23)	/* BPF_MAX_LOOPS */
 #define SLOTS 64		/* claimed at once by packets in deep tables, on all CPUs */
 
@@ -39,45 +39,48 @@ struct records {
 	int functions[16];
 };
 
-/* The last record is a HOTDROP for the branches that need one. */
-static uint32_t hotdrop_record(const struct records *r)
+/* The test lo <= key <= hi, with mask, as the record has it; see record.h. */
+static void fill_test(const struct bf_op *op, struct bf_record *rec)
 {
-	return r->nr - 1;
+	bool range = op->code == BF_OP_RANGE, never = range && op->a > op->b;
+
+	rec->a = range ? UINT32_MAX : op->a;
+	rec->b = range ? op->a : op->b;
+	rec->limit = range ? op->b - op->a : 0;
+	if (op->invert && !never && rec->limit != UINT32_MAX) {
+		rec->b += rec->limit + 1;
+		rec->limit = UINT32_MAX - rec->limit - 1;
+	} else if (never || op->invert) {
+		/* An empty range, or the inversion of everything: 0 - b <= limit, always or never. */
+		rec->a = 0;
+		rec->b = never && op->invert ? 0 : 1;
+		rec->limit = 0;
+	}
 }
 
-static void fill_branch(const struct records *r, uint32_t entry, const struct bf_op *op,
-			struct bf_record *rec)
+static int fill_branch(const struct records *r, uint32_t entry, uint32_t i, struct bf_record *rec)
 {
 	const struct bf_code *code = &r->rules->codes[entry];
+	const struct bf_op *op = &r->rules->ops[code->first_op + i];
+	uint32_t skip = 0;
 
-	if (op->to == BF_TO_DROP)
-		rec->to = hotdrop_record(r);
-	else if (op->to == BF_TO_NEXT)
-		rec->to = r->first[entry] + code->nr_ops + 1;
-	else
-		rec->to = r->first[entry] + op->to;
-	rec->field = op->field;
-	rec->a = op->a;
-	rec->b = op->b;
-	switch (op->code) {
-	case BF_OP_EQ:
-		rec->code = op->invert ? BF_REC_NE : BF_REC_EQ;
-		break;
-	case BF_OP_RANGE:
-		rec->code = op->invert ? BF_REC_OUT : BF_REC_IN;
-		rec->b = op->b - op->a;
-		if (op->a <= op->b)
-			break;
-		/* An empty range: (key & 0) == 1 never holds. */
-		rec->code = op->invert ? BF_REC_NE : BF_REC_EQ;
-		rec->a = 0;
-		rec->b = 1;
-		break;
-	default:
-		rec->code = op->invert ? BF_REC_NOT_COND : BF_REC_COND;
-		rec->field = bf_rules_type(r->rules, bf_rules_cond(r->rules, op->a)->type);
-		break;
+	if (op->to == BF_TO_NEXT)
+		skip = code->nr_ops + 1 - i;
+	else if (op->to >= 0)
+		skip = op->to - i;
+	if (skip > UINT16_MAX)
+		return -E2BIG;
+	rec->skip = skip;
+	if (op->code != BF_OP_COND) {
+		rec->code = skip ? BF_REC_TEST : BF_REC_TEST_DROP;
+		rec->field = op->field;
+		fill_test(op, rec);
+		return 0;
 	}
+	rec->code = op->invert ? BF_REC_NOT_COND : BF_REC_COND;
+	rec->field = bf_rules_type(r->rules, bf_rules_cond(r->rules, op->a)->type);
+	rec->a = op->a;
+	return 0;
 }
 
 static void fill_action(const struct records *r, uint32_t entry, struct bf_record *rec)
@@ -94,27 +97,41 @@ static void fill_action(const struct records *r, uint32_t entry, struct bf_recor
 	rec->b = entry;
 }
 
+/* The first records are where each hook's packets start. */
+static void fill_start(const struct records *r, uint32_t hook, struct bf_record *rec)
+{
+	rec->code = BF_REC_NONE;
+	if (!(BF_FILTER_HOOKS & (1U << hook)))
+		return;
+	rec->code = BF_REC_START;
+	rec->limit = 1;
+	rec->a = r->first[r->rules->hook_entry[hook]];
+	rec->b = r->first[r->rules->underflow[hook]];
+}
+
 static int fill_records(struct records *r)
 {
 	uint32_t n = r->rules->table->num_entries, i, j;
+	int err = 0;
 
 	r->first = calloc(n, sizeof(*r->first));
-	r->nr = r->rules->nr_ops + n + 1;
+	r->nr = NF_INET_NUMHOOKS + r->rules->nr_ops + n;
 	r->records = calloc(r->nr, sizeof(*r->records));
 	if (!r->first || !r->records)
 		return -ENOMEM;
+	r->first[0] = NF_INET_NUMHOOKS;
 	for (i = 1; i < n; i++)
 		r->first[i] = r->first[i - 1] + r->rules->codes[i - 1].nr_ops + 1;
-	for (i = 0; i < n; i++) {
-		const struct bf_code *code = &r->rules->codes[i];
+	for (i = 0; i < n && !err; i++) {
 		struct bf_record *rec = &r->records[r->first[i]];
 
-		for (j = 0; j < code->nr_ops; j++)
-			fill_branch(r, i, &r->rules->ops[code->first_op + j], rec++);
+		for (j = 0; j < r->rules->codes[i].nr_ops && !err; j++)
+			err = fill_branch(r, i, j, rec++);
 		fill_action(r, i, rec);
 	}
-	r->records[hotdrop_record(r)].code = BF_REC_HOTDROP;
-	return 0;
+	for (i = 0; i < NF_INET_NUMHOOKS; i++)
+		fill_start(r, i, &r->records[i]);
+	return err;
 }
 
 /* r0 = address of the frame's claimed stack, or to @drop. Clobbers r1 to r5. */
@@ -158,6 +175,21 @@ static uint32_t stack_size(const struct records *r)
 	return kernels < ours ? kernels : ours;
 }
 
+/* stack[0] = record->b, the policy; sp = record->limit, which is 1; r7 = record->a */
+static void emit_first(struct records *r)
+{
+	struct bf_asm *a = r->a;
+
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_8, offsetof(struct bf_record, limit));
+	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_SP, BPF_REG_1);
+	bf_movi(a, BPF_REG_1, 0);
+	stack_word(r, r->drop);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_8, offsetof(struct bf_record, b));
+	bf_stx(a, BPF_W, BPF_REG_1, 0, BPF_REG_2);
+	bf_ldx(a, BPF_W, BPF_REG_7, BPF_REG_8, offsetof(struct bf_record, a));
+	bf_jmp(a, r->out);
+}
+
 /* if (sp >= size) drop; stack[sp++] = r7 + 1; r7 = record->a */
 static void emit_jump(struct records *r)
 {
@@ -194,9 +226,10 @@ static void emit_actions(struct records *r)
 {
 	struct bf_asm *a = r->a;
 	int jump = bf_asm_label(a), ret = bf_asm_label(a), go = bf_asm_label(a);
-	int next = bf_asm_label(a), accept = bf_asm_label(a);
+	int next = bf_asm_label(a), accept = bf_asm_label(a), start = bf_asm_label(a);
 
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_HOTDROP, r->drop);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_NONE, r->drop);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_START, start);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_8, offsetof(struct bf_record, b));
 	bf_emit_count(a);
 	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_8, offsetof(struct bf_record, code));
@@ -215,6 +248,8 @@ static void emit_actions(struct records *r)
 	bf_movi(a, BPF_REG_0, 1);
 	bf_exit(a);
 
+	bf_asm_here(a, start);
+	emit_first(r);
 	bf_asm_here(a, jump);
 	emit_jump(r);
 	bf_asm_here(a, ret);
@@ -227,12 +262,22 @@ static void emit_actions(struct records *r)
 	bf_jmp(a, r->out);
 }
 
-/* A condition's record at r8, its code in r1: r7 is the record to go on with. */
+/* r7 is the record to go on with when the one at r8 does not hold; or drop. */
+static void emit_skip(struct records *r)
+{
+	struct bf_asm *a = r->a;
+
+	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_8, offsetof(struct bf_record, skip));
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, r->drop);
+	bf_alu(a, BPF_ADD, BPF_REG_7, BPF_REG_1);
+	bf_jmp(a, r->out);
+}
+
+/* A condition's record is at r8. */
 static void emit_conds(struct records *r)
 {
 	struct bf_asm *a = r->a;
-	int done = bf_asm_label(a), holds = bf_asm_label(a), otherwise = bf_asm_label(a);
-	int is = bf_asm_label(a);
+	int done = bf_asm_label(a), holds = bf_asm_label(a), is = bf_asm_label(a);
 	uint32_t i;
 
 	for (i = 0; i < r->rules->nr_types; i++) {
@@ -254,20 +299,32 @@ static void emit_conds(struct records *r)
 	bf_alui(a, BPF_XOR, BPF_REG_0, 1);
 	bf_asm_here(a, is);
 	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, holds);
-	bf_asm_here(a, otherwise);
-	bf_ldx(a, BPF_W, BPF_REG_7, BPF_REG_8, offsetof(struct bf_record, to));
-	bf_jmp(a, r->out);
+	emit_skip(r);
 	bf_asm_here(a, holds);
 	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
 	bf_jmp(a, r->out);
 }
 
-/* One branch over the key; anything else leads to @action or @cond with the code in r1. */
-static void emit_branch(struct records *r, int action, int cond)
+/* r2 = (key[record->field] & record->a) - record->b; r3 = record->limit */
+static void emit_test(struct bf_asm *a)
+{
+	bf_ldx(a, BPF_B, BPF_REG_2, BPF_REG_8, offsetof(struct bf_record, field));
+	bf_alui(a, BPF_AND, BPF_REG_2, 63);
+	bf_alui(a, BPF_LSH, BPF_REG_2, 2);
+	bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_6);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_2, BF_FRAME_KEY);
+	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct bf_record, a));
+	bf_alu32(a, BPF_AND, BPF_REG_2, BPF_REG_3);
+	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct bf_record, b));
+	bf_alu32(a, BPF_SUB, BPF_REG_2, BPF_REG_3);
+	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct bf_record, limit));
+}
+
+/* One test; any other record leads to @other with its code in r1. */
+static void emit_branch(struct records *r, int other)
 {
 	struct bf_asm *a = r->a;
-	int ne = bf_asm_label(a), in = bf_asm_label(a), range = bf_asm_label(a);
-	int holds = bf_asm_label(a), fails = bf_asm_label(a), done = bf_asm_label(a);
+	int holds = bf_asm_label(a), done = bf_asm_label(a);
 
 	bf_stx(a, BPF_W, BPF_REG_10, -4, BPF_REG_7);
 	bf_map(a, BPF_REG_1, BF_MAP_RECORDS);
@@ -277,48 +334,43 @@ static void emit_branch(struct records *r, int action, int cond)
 	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, r->drop);
 	bf_mov(a, BPF_REG_8, BPF_REG_0);
 	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_8, offsetof(struct bf_record, code));
-	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_FIRST_ACTION, action);
-	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_COND, cond);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, BF_REC_TEST, other);
 
-	/* r3 = key[record->field] */
-	bf_ldx(a, BPF_B, BPF_REG_2, BPF_REG_8, offsetof(struct bf_record, field));
-	bf_alui(a, BPF_AND, BPF_REG_2, 63);
-	bf_alui(a, BPF_LSH, BPF_REG_2, 2);
-	bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_6);
-	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_2, BF_FRAME_KEY);
-	bf_ldx(a, BPF_W, BPF_REG_4, BPF_REG_8, offsetof(struct bf_record, a));
-	bf_ldx(a, BPF_W, BPF_REG_5, BPF_REG_8, offsetof(struct bf_record, b));
-	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_IN, range);
-
-	bf_alu(a, BPF_AND, BPF_REG_3, BPF_REG_4);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_NE, ne);
-	bf_jif(a, BPF_JEQ, BPF_REG_3, BPF_REG_5, holds);
-	bf_jmp(a, fails);
-	bf_asm_here(a, ne);
-	bf_jif(a, BPF_JNE, BPF_REG_3, BPF_REG_5, holds);
-	bf_jmp(a, fails);
-
-	bf_asm_here(a, range);
-	bf_alu32(a, BPF_SUB, BPF_REG_3, BPF_REG_4);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_IN, in);
-	bf_jif(a, BPF_JGT, BPF_REG_3, BPF_REG_5, holds);
-	bf_jmp(a, fails);
-	bf_asm_here(a, in);
-	bf_jif(a, BPF_JLE, BPF_REG_3, BPF_REG_5, holds);
-
-	bf_asm_here(a, fails);
-	bf_ldx(a, BPF_W, BPF_REG_7, BPF_REG_8, offsetof(struct bf_record, to));
+	bf_ldx(a, BPF_H, BPF_REG_4, BPF_REG_8, offsetof(struct bf_record, skip));
+	emit_test(a);
+	bf_jif(a, BPF_JLE, BPF_REG_2, BPF_REG_3, holds);
+	bf_alu(a, BPF_ADD, BPF_REG_7, BPF_REG_4);
 	bf_jmp(a, done);
 	bf_asm_here(a, holds);
 	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
 	bf_asm_here(a, done);
+	/* For the verifier: whatever the way here, r7 is any number of 32 bits. */
+	bf_alu32(a, BPF_MOV, BPF_REG_7, BPF_REG_7);
+}
+
+/* The records that are not tests: their code is in r1. */
+static void emit_others(struct records *r)
+{
+	struct bf_asm *a = r->a;
+	int action = bf_asm_label(a), cond = bf_asm_label(a);
+
+	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_FIRST_ACTION, action);
+	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_COND, cond);
+	emit_test(a);	/* TEST_DROP */
+	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, r->drop);
+	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
+	bf_jmp(a, r->out);
+	bf_asm_here(a, cond);
+	emit_conds(r);
+	bf_asm_here(a, action);
+	emit_actions(r);
 }
 
 /* static long step(u32 index, struct frame *frame) */
 static void emit_step(struct records *r)
 {
 	struct bf_asm *a = r->a;
-	int action = bf_asm_label(a), cond = bf_asm_label(a), i;
+	int other = bf_asm_label(a), i;
 
 	r->out = bf_asm_label(a);
 	r->drop = bf_asm_label(a);
@@ -326,15 +378,13 @@ static void emit_step(struct records *r)
 	bf_mov(a, BPF_REG_6, BPF_REG_2);
 	bf_ldx(a, BPF_W, BPF_REG_7, BPF_REG_6, BF_FRAME_PC);
 	for (i = 0; i < STEPS; i++)
-		emit_branch(r, action, cond);
+		emit_branch(r, other);
 	bf_asm_here(a, r->out);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_PC, BPF_REG_7);
 	bf_movi(a, BPF_REG_0, 0);
 	bf_exit(a);
-	bf_asm_here(a, cond);
-	emit_conds(r);
-	bf_asm_here(a, action);
-	emit_actions(r);
+	bf_asm_here(a, other);
+	emit_others(r);
 }
 
 /*
@@ -376,34 +426,21 @@ static void emit_unclaim(struct records *r, int drop)
 	bf_atomic(a, BPF_W, BPF_XCHG, BPF_REG_0, 0, BPF_REG_1);
 }
 
-/* The hook's first record into the frame, its policy to the bottom of the return stack. */
+/*
+ * The packet starts at the record whose number is the hook's, and that record sets up the stack. Numbers
+ * that the verifier does not know keep it from following each hook and each depth of the stack by itself:
+ * so SP too holds something unknown until then.
+ */
 static void emit_start(struct records *r, int drop)
 {
 	struct bf_asm *a = r->a;
-	int ready = bf_asm_label(a);
-	uint32_t hook;
 
-	bf_sti(a, BPF_W, BPF_REG_6, BF_FRAME_SP, 1);
 	bf_sti(a, BPF_W, BPF_REG_6, BF_FRAME_VERDICT, NF_DROP);
-	bf_ldx(a, BPF_W, BPF_REG_7, BPF_REG_6, BF_FRAME_KEY + 4 * BF_HOOK);
-	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
-		int other = bf_asm_label(a);
-
-		if (!(BF_FILTER_HOOKS & (1U << hook)))
-			continue;
-		bf_jifi(a, BPF_JNE, BPF_REG_7, hook, other);
-		bf_sti(a, BPF_W, BPF_REG_6, BF_FRAME_PC, r->first[r->rules->hook_entry[hook]]);
-		bf_mov32i(a, BPF_REG_8, r->first[r->rules->underflow[hook]]);
-		bf_jmp(a, ready);
-		bf_asm_here(a, other);
-	}
-	bf_jmp(a, drop);
-	bf_asm_here(a, ready);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_HOOK);
+	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_SP, BPF_REG_1);
+	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_PC, BPF_REG_1);
 	if (r->deep)
 		emit_claim(r, drop);
-	bf_movi(a, BPF_REG_1, 0);
-	stack_word(r, drop);
-	bf_stx(a, BPF_W, BPF_REG_1, 0, BPF_REG_8);
 }
 
 static void emit_main(struct records *r, uint32_t stride)

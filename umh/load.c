@@ -471,7 +471,7 @@ int bf_load_root(const struct bf_kernel *kernel, int switch_fd, struct bf_why *w
 	return fd;
 }
 
-int bf_attach(int prog, unsigned int hook)
+static int attach_at(int prog, unsigned int hook, int priority)
 {
 	/* union bpf_attr of Linux 6.4 for BPF_LINK_CREATE */
 	struct {
@@ -485,9 +485,18 @@ int bf_attach(int prog, unsigned int hook)
 	} attr = {
 		.prog_fd = prog,
 		.attach_type = ATTACH_NETFILTER,
-		.netfilter = {.pf = NFPROTO_IPV4, .hooknum = hook, .priority = NF_IP_PRI_FILTER},
+		.netfilter = {.pf = NFPROTO_IPV4, .hooknum = hook, .priority = priority},
 	};
 	int fd = syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 
 	return fd < 0 ? -errno : fd;
+}
+
+int bf_attach(int prog, unsigned int hook)
+{
+	int priority, fd = -EBUSY;
+
+	for (priority = NF_IP_PRI_FILTER + 1; priority < 10 && fd == -EBUSY; priority++)
+		fd = attach_at(prog, hook, priority);
+	return fd;
 }

@@ -63,8 +63,14 @@ int bf_load_root(const struct bf_kernel *kernel, int switch_fd, struct bf_why *w
 /* An array of one program. A descriptor or -errno. */
 int bf_create_switch(void);
 
-/* Attach a root program to a hook of this thread's namespace, at the priority of ip_tables' filter.
- * A link's descriptor or -errno. */
+/**
+ * bf_attach - attach a root program to a hook of this thread's namespace
+ *
+ * Right behind ip_tables' filter: the kernel refuses a BPF program at a priority that anything
+ * else has at that moment (EBUSY), and ip_tables has NF_IP_PRI_FILTER in every namespace in which
+ * iptables was ever called. The first free priority after it is taken, up to 9: all the kernel's own
+ * later hooks are at 50 and more. A link's descriptor or -errno.
+ */
 int bf_attach(int prog, unsigned int hook);
 
 #endif /* BPFILTER_LOAD_H */

@@ -117,8 +117,7 @@ static int make_link(struct bf_pins *pins, int i, int *root, const struct bf_ker
 		err = pins->links[i];
 		pins->links[i] = -1;
 		return bf_why(why, err, "cannot attach to the netfilter hooks (%s)%s", strerror(-err),
-			      err == -EBUSY ? ": another BPF program has the filter's place; bpftool "
-					      "net shows it" : "");
+			      err == -EBUSY ? ": other hooks have all priorities from 1 to 9" : "");
 	}
 	err = pin(pins, link_names[i], pins->links[i]);
 	if (err)
