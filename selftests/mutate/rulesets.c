@@ -145,7 +145,10 @@ static struct value *read_back(void)
 	return v;
 }
 
-/* A kernel need not have every extension: what it refuses is left out. */
+/*
+ * How many were loaded, 0 or 1. A kernel need not have every extension: what it refuses is left
+ * out.
+ */
 static int load(struct ruleset *set, const char *name, const char *text)
 {
 	if (ruleset_restore(text)) {
@@ -154,7 +157,9 @@ static int load(struct ruleset *set, const char *name, const char *text)
 	}
 	set->name = name;
 	set->value = read_back();
-	return set->value ? 1 : -1;
+	if (!set->value)
+		printf("# rule set %s is too large\n", name);
+	return !!set->value;
 }
 
 static char *read_file(const char *path)
@@ -173,26 +178,19 @@ static char *read_file(const char *path)
 
 int rulesets_load(struct ruleset *sets, char **files, int nr_files)
 {
-	int n = 0, i, loaded;
+	int n = 0, i;
 	char *text;
 
-	for (i = 0; i < (int)ARRAY_SIZE(own_sets); i++) {
-		loaded = load(&sets[n], own_sets[i].name, own_sets[i].text);
-		if (loaded < 0)
-			return -1;
-		n += loaded;
-	}
+	for (i = 0; i < (int)ARRAY_SIZE(own_sets); i++)
+		n += load(&sets[n], own_sets[i].name, own_sets[i].text);
 	for (i = 0; i < nr_files && n < MAX_RULESETS; i++) {
 		text = read_file(files[i]);
 		if (!text) {
 			fprintf(stderr, "mutate: cannot read %s\n", files[i]);
 			return -1;
 		}
-		loaded = load(&sets[n], files[i], text);
+		n += load(&sets[n], files[i], text);
 		free(text);
-		if (loaded < 0)
-			return -1;
-		n += loaded;
 	}
 	return n;
 }
