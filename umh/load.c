@@ -231,7 +231,7 @@ static int load_program(const struct bf_program *program, const int *fds, struct
 	return fd;
 }
 
-static int save_table(const struct bf_loaded *l)
+static int save_table(struct bf_loaded *l)
 {
 	size_t size = sizeof(struct saved_head) + bf_table_saved_size(l->table);
 	uint32_t chunks = (size + CHUNK - 1) / CHUNK;
@@ -240,6 +240,7 @@ static int save_table(const struct bf_loaded *l)
 
 	if (fd < 0)
 		return fd;
+	l->map_bytes += (uint64_t)chunks * CHUNK;
 	head = map_memory(fd, (size_t)chunks * CHUNK);
 	if (head) {
 		*head = (struct saved_head){
@@ -247,7 +248,7 @@ static int save_table(const struct bf_loaded *l)
 			.stride = l->stride, .cpus = l->cpus, .form = l->form,
 			.wants_conntrack = l->wants_conntrack, .replaced_at = l->replaced_at,
 			.replace_us = l->replace_us,
-			.map_bytes = l->map_bytes + (uint64_t)chunks * CHUNK };
+			.map_bytes = l->map_bytes };
 		bf_table_save(l->table, head + 1);
 		munmap(head, page_round((size_t)chunks * CHUNK));
 		if (bpf_prog_bind_map(l->prog, fd, NULL))
