@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -213,6 +214,29 @@ static int open_kernel(struct bf_env *env, int *exit_code, struct bf_why *why)
 	return open_pin_dir(why);
 }
 
+/*
+ * One more than the highest number a CPU can have; the counters are indexed by that number, which
+ * need not be below the count of CPUs. The file reads "0-3" or "0,2-5".
+ */
+static int count_cpus(void)
+{
+	FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
+	int first, last, cpus = -EINVAL;
+
+	if (!file)
+		return -errno;
+	while (fscanf(file, "%d", &first) == 1) {
+		last = first;
+		if (fscanf(file, "-%d", &last) < 0 && !feof(file))
+			break;
+		cpus = last + 1;
+		if (fgetc(file) != ',')
+			break;
+	}
+	fclose(file);
+	return cpus;
+}
+
 static int print_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	return 0;	/* what went wrong is said once, by us */
@@ -230,7 +254,7 @@ int bf_env_open(struct bf_env **result, int *exit_code, struct bf_why *why)
 	pthread_mutex_init(&env->lock, NULL);
 	env->clock_prog = -1;
 	libbpf_set_print(print_nothing);
-	cpus = libbpf_num_possible_cpus();
+	cpus = count_cpus();
 	env->kernel.cpus = cpus;
 	if (cpus < 0)
 		err = bf_why(why, cpus, "cannot read /sys/devices/system/cpu/possible: mount /sys");
