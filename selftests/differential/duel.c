@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "duel.h"
+#include "poke.h"
+
+/* What waits for missing fragments takes memory for as long as the worlds are there. */
+#define RUNS_OF_A_WORLD 400
+
+int duel_open(struct duel *d)
+{
+	int err = world_open(&d->side[0], d->nat ? "left-nat" : "left", d->prefix[0], d->nat);
+
+	d->runs = 0;
+	if (err) {
+		world_close(&d->side[0]);
+		return err;
+	}
+	err = world_open(&d->side[1], d->nat ? "right-nat" : "right", d->prefix[1], d->nat);
+	if (err)
+		duel_close(d);
+	return err;
+}
+
+void duel_close(struct duel *d)
+{
+	world_close(&d->side[0]);
+	world_close(&d->side[1]);
+}
+
+static int duel_renew(struct duel *d)
+{
+	if (d->runs++ < RUNS_OF_A_WORLD)
+		return 0;
+	duel_close(d);
+	return duel_open(d);
+}
+
+/* What one side made of it. */
+struct outcome {
+	struct events seen;
+	int *results;
+	struct table_image image;
+};
+
+static void outcome_free(struct outcome *o)
+{
+	events_free(&o->seen);
+	free(o->results);
+	table_image_free(&o->image);
+}
+
+static void say_refusal(struct text *why, const struct world *w, int status, const char *output)
+{
+	text_add(why, "#   %s: ", w->name);
+	if (!status)
+		text_add(why, "accepted\n");
+	else if (status < 0)
+		text_add(why, "refused: %s\n", strerror(-status));
+	else
+		text_add(why, "refused, exit status %d: %.*s\n", status,
+			 output ? (int)strcspn(output, "\n") : 0, output ? output : "");
+}
+
+static enum duel_result agree(struct duel *d, const int status[2], const struct text *output,
+			      struct text *why)
+{
+	unsigned int i;
+
+	if (!status[0] && !status[1])
+		return DUEL_SAME;
+	if (status[0] == status[1])
+		return DUEL_REFUSED;
+	if (status[0] == -EPIPE || status[1] == -EPIPE)
+		return DUEL_BROKEN;
+	if (why)
+		text_add(why, "# one side refuses the table:\n");
+	for (i = 0; why && i < 2; i++)
+		say_refusal(why, &d->side[i], status[i], output ? output[i].s : NULL);
+	return DUEL_DIFFERENT;
+}
+
+static enum duel_result load_pokes(struct duel *d, uint64_t pokes, struct text *why)
+{
+	struct table_image image;
+	int status[2] = {0};
+
+	if (agent_read(&d->side[0].agent, &image))
+		return DUEL_BROKEN;
+	poke_table(&image, pokes);
+	status[0] = agent_replace(&d->side[0].agent, &image);
+	status[1] = agent_replace(&d->side[1].agent, &image);
+	table_image_free(&image);
+	return agree(d, status, NULL, why);
+}
+
+static enum duel_result load(struct duel *d, const struct trial *t, struct text *why)
+{
+	struct text rules[2] = {{0}}, output[2] = {{0}};
+	enum duel_result result;
+	int status[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		ruleset_print(i && t->other ? t->other : t->rules, &rules[i]);
+		status[i] = agent_restore(&d->side[i].agent, rules[i].s, &output[i]);
+	}
+	result = agree(d, status, output, why);
+	if (result == DUEL_REFUSED && d->verbose)
+		fprintf(stderr, "refused: %s", output[0].s);
+	for (i = 0; i < 2; i++) {
+		text_free(&rules[i]);
+		text_free(&output[i]);
+	}
+	if (result == DUEL_SAME && t->rules->pokes)
+		result = load_pokes(d, t->rules->pokes, why);
+	return result;
+}
+
+static void renumber_fragments(struct packets *ps)
+{
+	unsigned int i;
+
+	for (i = 0; i < ps->nr; i++) {
+		struct packet *p = &ps->list[i];
+		uint8_t checked[2];
+
+		if (p->len < 20 || !((p->data[6] & 0x3f) | p->data[7]))
+			continue;
+		memcpy(checked, p->data + 10, 2);
+		packet_fix_ip(p->data, p->len);
+		if (memcmp(checked, p->data + 10, 2)) { /* meant to be wrong */
+			memcpy(p->data + 10, checked, 2);
+			continue;
+		}
+		p->data[4] += 97;
+		p->data[5] |= !p->data[4] && !p->data[5];
+		packet_fix_ip(p->data, p->len);
+	}
+}
+
+static int send_all(struct duel *d, const struct trial *t, struct outcome *o)
+{
+	const struct packets *ps = t->packets;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < 2 && !err; i++) {
+		o[i].results = must_alloc(ps->nr * sizeof(int));
+		err = world_reset(&d->side[i]);
+		if (!err)
+			err = world_send(&d->side[i], ps->list, ps->nr, o[i].results, &o[i].seen);
+		if (!err)
+			err = agent_read(&d->side[i].agent, &o[i].image);
+		if (err)
+			fprintf(stderr, "%s: %s\n", d->side[i].name, strerror(-err));
+	}
+	return err;
+}
+
+static bool same_image(const struct table_image *a, const struct table_image *b)
+{
+	return !memcmp(&a->info, &b->info, sizeof(a->info)) &&
+	       !memcmp(a->entries, b->entries, a->info.size);
+}
+
+/* Tables that are meant to differ: as many rules, counting the same? */
+static bool same_counters(const struct table_image *a, const struct table_image *b)
+{
+	uint32_t i = 0, j = 0;
+
+	if (a->info.num_entries != b->info.num_entries)
+		return false;
+	while (i < a->info.size && j < b->info.size) {
+		const struct ipt_entry *x = (const void *)(a->entries + i);
+		const struct ipt_entry *y = (const void *)(b->entries + j);
+
+		if (memcmp(&x->counters, &y->counters, sizeof(x->counters)))
+			return false;
+		i += x->next_offset;
+		j += y->next_offset;
+	}
+	return true;
+}
+
+/* The lines in which the two differ. */
+static void say_lines(struct text *why, struct duel *d, struct text save[2])
+{
+	char *line[2], *state[2];
+	unsigned int said = 0;
+
+	line[0] = strtok_r(save[0].s, "\n", &state[0]);
+	line[1] = strtok_r(save[1].s, "\n", &state[1]);
+	while (line[0] && line[1]) {
+		if (line[0][0] != '#' && strcmp(line[0], line[1]) && said++ < 10)
+			text_add(why, "#   %-10s %s\n#   %-10s %s\n", d->side[0].name, line[0],
+				 d->side[1].name, line[1]);
+		line[0] = strtok_r(NULL, "\n", &state[0]);
+		line[1] = strtok_r(NULL, "\n", &state[1]);
+	}
+	if (line[0] || line[1])
+		text_add(why, "#   %s has more lines\n", d->side[line[1] != NULL].name);
+	else if (!said)
+		text_add(why, "#   nothing that iptables-save shows\n");
+}
+
+static void say_image(struct text *why, struct duel *d, const struct outcome *o)
+{
+	const struct table_image *a = &o[0].image, *b = &o[1].image;
+	struct text save[2] = {{0}};
+	uint32_t at = 0, i;
+
+	text_add(why, "# tables or counters as read back:\n");
+	if (memcmp(&a->info, &b->info, sizeof(a->info))) {
+		text_add(why, "#   GET_INFO: %u entries in %u bytes, %u in %u\n",
+			 a->info.num_entries, a->info.size, b->info.num_entries, b->info.size);
+	} else {
+		while (at < a->info.size && a->entries[at] == b->entries[at])
+			at++;
+		text_add(why, "#   GET_ENTRIES: byte %u\n", at);
+	}
+	for (i = 0; i < 2; i++) {
+		agent_save(&d->side[i].agent, &save[i]);
+		text_add(&save[i], "\n");
+	}
+	say_lines(why, d, save);
+	text_free(&save[0]);
+	text_free(&save[1]);
+}
+
+static void say_events(struct text *why, struct duel *d, const struct trial *t,
+		       const struct outcome *o)
+{
+	unsigned int i;
+
+	text_add(why, "# what became of the packets:\n");
+	for (i = 0; i < 2; i++) {
+		text_add(why, "#   %s: %u sightings\n", d->side[i].name, o[i].seen.nr);
+		if (t->packets->nr <= 8)
+			events_describe(&o[i].seen, why);
+	}
+}
+
+static bool say_results(struct text *why, const struct trial *t, const struct outcome *o)
+{
+	bool same = true;
+	unsigned int i;
+
+	for (i = 0; i < t->packets->nr; i++) {
+		if (o[0].results[i] == o[1].results[i])
+			continue;
+		if (why && same)
+			text_add(why, "# sending packet %u: \"%s\", \"%s\"\n", i,
+				 strerror(-o[0].results[i]), strerror(-o[1].results[i]));
+		same = false;
+	}
+	return same;
+}
+
+static enum duel_result compare(struct duel *d, const struct trial *t, const struct outcome *o,
+				struct text *why)
+{
+	bool results = say_results(why, t, o);
+	bool events = events_equal(&o[0].seen, &o[1].seen);
+	bool images = t->other ? same_counters(&o[0].image, &o[1].image) :
+				 same_image(&o[0].image, &o[1].image);
+
+	if (why && !events)
+		say_events(why, d, t, o);
+	if (why && !images)
+		say_image(why, d, o);
+	return results && events && images ? DUEL_SAME : DUEL_DIFFERENT;
+}
+
+/* Who enforces what the second world has? A table with rules that ip_tables does not have
+ * is somebody else's. */
+static void count_enforcer(struct duel *d, const struct table_image *served)
+{
+	struct table_image kernel;
+
+	if (served->info.num_entries <= 4 || world_kernel_table(&d->side[1], &kernel))
+		return;
+	if (kernel.info.num_entries <= 4)
+		d->by_other++;
+	else
+		d->by_kernel++;
+	table_image_free(&kernel);
+}
+
+enum duel_result duel_run(struct duel *d, const struct trial *t, struct text *why)
+{
+	struct outcome o[2] = {{.results = NULL}, {.results = NULL}};
+	enum duel_result result;
+
+	if (duel_renew(d))
+		return DUEL_BROKEN;
+	result = load(d, t, why);
+	if (result != DUEL_SAME)
+		return result;
+	renumber_fragments(t->packets);
+	if (send_all(d, t, o)) {
+		result = DUEL_BROKEN;
+	} else {
+		result = compare(d, t, o, why);
+		count_enforcer(d, &o[1].image);
+	}
+	outcome_free(&o[0]);
+	outcome_free(&o[1]);
+	return result;
+}

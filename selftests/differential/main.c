@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The same filter table in two worlds, one usually served by the kernel's ip_tables and the other
+ * by bpfilter; the same packets through both; every packet that comes out and every counter
+ * compared.
+ */
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <dirent.h>
+
+#include "session.h"
+
+static const char usage[] =
+	"usage: differential [OPTION...]\n"
+	"  --left=CMD, --right=CMD  how iptables is run in the two worlds: words before the command,\n"
+	"                    such as \"bpfilter run --\". Default: none, and \"$BPFILTER run --\"\n"
+	"  --seed=N          default: the time\n"
+	"  --sets=N          random rule sets (300)\n"
+	"  --packets=N       packets for each (1000)\n"
+	"  --corpus=DIR      saves/*.save and pcaps/* there ($BPFILTER_CORPUS)\n"
+	"  --rules-dir=DIR   more dumps\n"
+	"  --rules=FILE      only this dump\n"
+	"  --set=N           only random rule set N\n"
+	"  --soak            random rule sets until stopped\n"
+	"  --mutants         change a rule on one side: is it noticed?\n"
+	"  --strict          it is a failure if ip_tables has the table in the second world\n"
+	"  --verbose         say why tables are refused\n"
+	"  --keep-going      go on after a difference\n";
+
+enum option_name { O_LEFT = 256, O_RIGHT, O_SEED, O_SETS, O_PACKETS, O_CORPUS, O_RULES_DIR, O_RULES,
+		   O_SET, O_SOAK, O_MUTANTS, O_STRICT, O_VERBOSE, O_KEEP_GOING,
+		   O_AGENT, O_HELP };
+
+static const struct option options[] = {
+	{"left", required_argument, NULL, O_LEFT},
+	{"right", required_argument, NULL, O_RIGHT},
+	{"seed", required_argument, NULL, O_SEED},
+	{"sets", required_argument, NULL, O_SETS},
+	{"packets", required_argument, NULL, O_PACKETS},
+	{"corpus", required_argument, NULL, O_CORPUS},
+	{"rules-dir", required_argument, NULL, O_RULES_DIR},
+	{"rules", required_argument, NULL, O_RULES},
+	{"set", required_argument, NULL, O_SET},
+	{"soak", no_argument, NULL, O_SOAK},
+	{"mutants", no_argument, NULL, O_MUTANTS},
+	{"strict", no_argument, NULL, O_STRICT},
+	{"verbose", no_argument, NULL, O_VERBOSE},
+	{"keep-going", no_argument, NULL, O_KEEP_GOING},
+	{"agent", no_argument, NULL, O_AGENT},
+	{"help", no_argument, NULL, O_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+/**
+ * struct command_line - what is to be done, beside what the session knows
+ * @set: one random rule set, or -1
+ */
+struct command_line {
+	const char *left, *right, *rules;
+	long set;
+	bool soak, mutants, agent;
+};
+
+static bool parse(int argc, char **argv, struct session *s, struct command_line *cl)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case O_LEFT:
+			cl->left = optarg;
+			break;
+		case O_RIGHT:
+			cl->right = optarg;
+			break;
+		case O_SEED:
+			s->seed = strtoull(optarg, NULL, 0);
+			break;
+		case O_SETS:
+			s->sets = strtoul(optarg, NULL, 0);
+			break;
+		case O_PACKETS:
+			s->packets = strtoul(optarg, NULL, 0);
+			break;
+		case O_CORPUS:
+			s->corpus = optarg;
+			break;
+		case O_RULES_DIR:
+			s->rules_dir = optarg;
+			break;
+		case O_RULES:
+			cl->rules = optarg;
+			break;
+		case O_SET:
+			cl->set = strtol(optarg, NULL, 0);
+			break;
+		case O_SOAK:
+			cl->soak = true;
+			break;
+		case O_MUTANTS:
+			cl->mutants = true;
+			break;
+		case O_STRICT:
+			s->strict = true;
+			break;
+		case O_VERBOSE:
+			s->verbose = true;
+			break;
+		case O_KEEP_GOING:
+			s->keep_going = true;
+			break;
+		case O_AGENT:
+			cl->agent = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	return optind == argc;
+}
+
+/* One CPU: packets stay in order then. */
+static void stay_here(void)
+{
+	cpu_set_t set;
+	int cpu = sched_getcpu();
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu < 0 ? 0 : cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void load_captures(struct session *s)
+{
+	char dir[400], path[700];
+	struct dirent **names;
+	int n, i;
+
+	if (!s->corpus)
+		return;
+	snprintf(dir, sizeof(dir), "%s/pcaps", s->corpus);
+	n = scandir(dir, &names, NULL, alphasort);
+	for (i = 0; i < n; i++) {
+		if (strstr(names[i]->d_name, ".pcap")) {
+			snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+			capture_load(&s->captured, path);
+		}
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	printf("# %u captured packets\n", s->captured.nr);
+}
+
+static bool open_worlds(struct session *s, const struct command_line *cl)
+{
+	unsigned int nat;
+
+	for (nat = 0; nat < 2; nat++) {
+		s->duel[nat].prefix[0] = cl->left;
+		s->duel[nat].prefix[1] = cl->right;
+		s->duel[nat].nat = nat;
+		s->duel[nat].verbose = s->verbose;
+		if (!duel_open(&s->duel[nat]))
+			continue;
+		if (nat)
+			duel_close(&s->duel[0]);
+		return false;
+	}
+	return true;
+}
+
+static void run_all(struct session *s)
+{
+	char dir[400];
+
+	session_random(s);
+	session_limits(s);
+	if (s->rules_dir)
+		session_directory(s, s->rules_dir);
+	if (s->corpus) {
+		snprintf(dir, sizeof(dir), "%s/saves", s->corpus);
+		session_directory(s, dir);
+	}
+}
+
+static void run_one(struct session *s, uint64_t number)
+{
+	struct ruleset rules;
+	unsigned int packets;
+
+	session_draw(s, &rules, &packets, number);
+	session_result(s, session_trial(s, &rules, packets, number), "%s", rules.name);
+	ruleset_free(&rules);
+}
+
+static void run(struct session *s, const struct command_line *cl)
+{
+	session_sanity(s);
+	if (s->failures)
+		return;
+	if (cl->mutants)
+		session_mutants(s);
+	else if (cl->soak)
+		session_soak(s);
+	else if (cl->rules)
+		session_file(s, cl->rules);
+	else if (cl->set >= 0)
+		run_one(s, cl->set);
+	else
+		run_all(s);
+}
+
+int main(int argc, char **argv)
+{
+	struct session s = {.seed = time(NULL), .sets = 300, .packets = 1000,
+			    .corpus = getenv("BPFILTER_CORPUS")};
+	struct command_line cl = {.left = "", .set = -1};
+	char right[512];
+
+	if (!parse(argc, argv, &s, &cl)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (cl.agent)
+		return agent_serve(0);
+	if (geteuid()) {
+		printf("1..0 # SKIP needs root\n");
+		return 4;
+	}
+	snprintf(right, sizeof(right), "'%s' run --",
+		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter");
+	if (!cl.right)
+		cl.right = right;
+	if (s.corpus && !*s.corpus)
+		s.corpus = NULL;
+	stay_here();
+	printf("TAP version 13\n# seed %llu, left \"%s\", right \"%s\"\n",
+	       (unsigned long long)s.seed, cl.left, cl.right);
+	load_captures(&s);
+	if (!open_worlds(&s, &cl)) {
+		printf("Bail out! no worlds\n");
+		return 1;
+	}
+	run(&s, &cl);
+	duel_close(&s.duel[0]);
+	duel_close(&s.duel[1]);
+	printf("1..%u\n", s.test);
+	return s.failures != 0;
+}

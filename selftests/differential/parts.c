@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parts of a session: where rule sets come from.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "session.h"
+
+#define PROGRESS_SECONDS 10
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/**
+ * struct progress - when to say how far it is
+ */
+struct progress {
+	double start, next;
+};
+
+static void progress(struct progress *p, const struct session *s, bool now)
+{
+	double t = seconds();
+
+	if (t < p->next && !now)
+		return;
+	p->next = t + PROGRESS_SECONDS;
+	printf("# %.0f s: %lu rule sets (%lu refused by both), %lu packet/rule-set pairs, ",
+	       t - p->start, s->done_sets, s->refused, s->done_pairs);
+	printf("%.0f pairs/s, %lu failures\n", s->done_pairs / (t - p->start + 0.001), s->failures);
+	fflush(stdout);
+}
+
+static bool random_trial(struct session *s, uint64_t number)
+{
+	struct ruleset rules;
+	unsigned int packets;
+	bool ok;
+
+	session_draw(s, &rules, &packets, number);
+	ok = session_trial(s, &rules, packets, number);
+	ruleset_free(&rules);
+	return ok;
+}
+
+static void say_enforcers(const struct session *s)
+{
+	printf("# tables with rules in the second world: %lu enforced by its kernel's ip_tables, "
+	       "%lu not\n",
+	       s->duel[0].by_kernel + s->duel[1].by_kernel,
+	       s->duel[0].by_other + s->duel[1].by_other);
+}
+
+void session_random(struct session *s)
+{
+	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
+	unsigned long i, bad = 0, pairs = s->done_pairs, refused = s->refused;
+
+	for (i = 0; i < s->sets && (!bad || s->keep_going); i++) {
+		bad += !random_trial(s, i);
+		progress(&p, s, false);
+	}
+	progress(&p, s, true);
+	say_enforcers(s);
+	session_result(s, !bad, "%lu random rule sets, %lu pairs, %lu differ (seed %llu)", i,
+		       s->done_pairs - pairs, bad, (unsigned long long)s->seed);
+	refused = s->refused - refused;
+	session_result(s, refused * 5 < i, "the grammar makes tables that are accepted (%lu of %lu)",
+		       i - refused, i);
+}
+
+void session_soak(struct session *s)
+{
+	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
+	unsigned long i;
+
+	for (i = 0; !s->failures || s->keep_going; i++) {
+		if (!random_trial(s, i))
+			session_result(s, false, "random rule set %lu", i);
+		progress(&p, s, false);
+	}
+	say_enforcers(s);
+}
+
+void session_file(struct session *s, const char *path)
+{
+	unsigned long refused = s->refused;
+	unsigned int nat, packets = s->packets;
+	struct ruleset rules;
+	struct text dump = {0};
+	bool ok = true;
+
+	ruleset_init(&rules, path);
+	if (text_read_file(&dump, path)) {
+		session_result(s, false, "%s cannot be read", path);
+	} else if (!ruleset_parse(&rules, dump.s)) {
+		session_result(s, true, "%s # SKIP no filter table, or one with -m statistic", path);
+	} else {
+		if (ruleset_rules(&rules) > 2000)
+			packets /= 4;
+		for (nat = 0; nat < 2 && ok; nat++) {
+			rules.nat = nat;
+			ok = session_trial(s, &rules, packets, 1000000 + nat);
+		}
+		session_result(s, ok, "%s, %u rules%s", path, ruleset_rules(&rules),
+			       refused != s->refused ? " # SKIP refused by both" : "");
+	}
+	text_free(&dump);
+	ruleset_free(&rules);
+}
+
+static int only_saves(const struct dirent *e)
+{
+	const char *dot = strrchr(e->d_name, '.');
+
+	return dot && !strcmp(dot, ".save");
+}
+
+void session_directory(struct session *s, const char *dir)
+{
+	struct dirent **names;
+	int n = scandir(dir, &names, only_saves, alphasort), i;
+	char path[512];
+
+	if (n < 0) {
+		session_result(s, false, "%s cannot be read", dir);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+		session_file(s, path);
+		free(names[i]);
+	}
+	free(names);
+}
+
+/* Turn one clause round, or change a target, so that a table means something else. */
+static bool mutate(struct ruleset *rules, struct rng *r)
+{
+	unsigned int tries = 200;
+
+	while (tries--) {
+		unsigned int i = rng_below(r, rules->nr);
+		char *line = rules->lines[i], *at, *copy = NULL;
+
+		if (line[0] != '-')
+			continue;
+		if (rng_chance(r, 30) && (at = strstr(line, " ! ")) &&
+		    asprintf(&copy, "%.*s%s", (int)(at - line), line, at + 2) > 0) {
+		} else if (rng_chance(r, 30) && (at = strstr(line, "-j ACCEPT"))) {
+			copy = must_strdup(line);
+			memcpy(copy + (at - line), "-j DROP  ", 9);
+		} else if (rng_chance(r, 30) && (at = strstr(line, " -g "))) {
+			copy = must_strdup(line);
+			copy[at - line + 2] = 'j';
+		} else if (rng_chance(r, 30) && (at = strstr(line, "port ")) && at[5] != '!') {
+			if (asprintf(&copy, "%.*s%u%s", (int)(at + 5 - line), line,
+				     rng_below(r, 65536), at + 5 + strcspn(at + 5, " ")) < 0)
+				exit(1);
+		}
+		if (!copy)
+			continue;
+		free(line);
+		rules->lines[i] = copy;
+		return true;
+	}
+	return false;
+}
+
+void session_mutants(struct session *s)
+{
+	unsigned long i, tried = 0, found = 0;
+
+	for (i = 0; i < s->sets; i++) {
+		struct rng r = rng_make(s->seed ^ 0x6d7574616e74, i);
+		struct ruleset rules, other;
+		struct packets packets = {0};
+		struct trial t = {.rules = &rules, .other = &other, .packets = &packets};
+		enum duel_result result;
+		unsigned int n;
+
+		session_draw(s, &rules, &n, i);
+		rules.pokes = 0;
+		ruleset_copy(&other, &rules, NULL);
+		if (mutate(&other, &r)) {
+			session_packets(s, &rules, n, i, &packets);
+			result = duel_run(&s->duel[rules.nat], &t, NULL);
+			tried += result == DUEL_SAME || result == DUEL_DIFFERENT;
+			found += result == DUEL_DIFFERENT;
+			packets_free(&packets);
+		}
+		ruleset_free(&rules);
+		ruleset_free(&other);
+	}
+	session_result(s, found * 100 >= tried * 60, "%lu of %lu changes to one rule were noticed",
+		       found, tried);
+}
