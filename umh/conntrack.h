@@ -17,9 +17,17 @@ struct bf_ct_pin;
  *
  * Takes over the table that a former helper left. Where the kernel can (6.9), the table is
  * owned by us, so that "nft flush ruleset" spares it, and persists when we die; where it
- * cannot, it is a plain table that is watched and put back at once. 0 or -errno.
+ * cannot, it is a plain table that is watched and put back at once, which leaves no gap if it is
+ * done within an RCU grace period (5 to 20 ms): call bf_ct_pin_check() without delay. 0; -EBUSY if
+ * another process has the pin; -EOPNOTSUPP without nf_tables; or another -errno.
  */
 int bf_ct_pin(struct bf_ct_pin **pin, struct bf_why *why);
+
+/* The same with a plain table, whatever the kernel can: for tests of the harder case. */
+int bf_ct_pin_plain(struct bf_ct_pin **pin, struct bf_why *why);
+
+/* Is the table owned, so that nobody else can change it? */
+bool bf_ct_pin_is_owned(const struct bf_ct_pin *pin);
 
 /* The descriptor to poll for reading, and what to call, in the namespace, when it is. */
 int bf_ct_pin_fd(const struct bf_ct_pin *pin);
