@@ -113,9 +113,12 @@ static bool is_wide(const struct bpf_insn *insn)
 	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
 }
 
-/* Follow the flow of control from each place on the stack; @live gets 1 for what can be reached. */
-static void mark_live(const struct bf_asm *a, uint32_t *stack, uint32_t sp, uint8_t *live)
+/* Follow the flow of control from the beginning; @live gets 1 for what can be reached. */
+static void mark_live(const struct bf_asm *a, uint32_t *stack, uint8_t *live)
 {
+	uint32_t sp = 0;
+
+	stack[sp++] = 0;
 	while (sp) {
 		uint32_t i = stack[--sp];
 
@@ -128,14 +131,13 @@ static void mark_live(const struct bf_asm *a, uint32_t *stack, uint32_t sp, uint
 				live[++i] = 1;
 			if (insn->code == (BPF_JMP | BPF_EXIT))
 				break;
-			if (label >= 0 && !target_in_imm(insn)) {
-				if (insn->code == (BPF_JMP | BPF_JA)) {
-					i = a->labels[label];
-					continue;
-				}
-				if (!live[a->labels[label]])
-					stack[sp++] = a->labels[label];
+			if (label >= 0 && insn->code == (BPF_JMP | BPF_JA)) {
+				i = a->labels[label];
+				continue;
 			}
+			/* A branch, a call, or a function whose address is taken. */
+			if (label >= 0 && !live[a->labels[label]])
+				stack[sp++] = a->labels[label];
 			i++;
 		}
 	}
@@ -147,18 +149,17 @@ static void mark_live(const struct bf_asm *a, uint32_t *stack, uint32_t sp, uint
  */
 static int drop_dead_code(struct bf_asm *a)
 {
-	uint32_t *stack, *moved, i, n = 0, refs = 0;
+	uint32_t *stack, *moved, i, n = 0, refs = 0, functions = 0;
 	uint8_t *live;
 	int err = -ENOMEM;
 
 	/* Each instruction pushes one place at most, and only the first time it is passed. */
-	stack = calloc((size_t)a->nr_insns + ARRAY_SIZE(a->functions) + 1, sizeof(*stack));
+	stack = calloc((size_t)a->nr_insns + 1, sizeof(*stack));
 	moved = calloc((size_t)a->nr_insns + 1, sizeof(*moved));
 	live = calloc((size_t)a->nr_insns + 1, 1);
 	if (!stack || !moved || !live)
 		goto out;
-	memcpy(stack + 1, a->functions, a->nr_functions * sizeof(*stack));
-	mark_live(a, stack, a->nr_functions + 1, live);
+	mark_live(a, stack, live);
 	for (i = 0; i < a->nr_insns; i++) {
 		moved[i] = n;
 		if (live[i])
@@ -175,7 +176,9 @@ static int drop_dead_code(struct bf_asm *a)
 		if (a->labels[i] != UNPLACED)
 			a->labels[i] = moved[a->labels[i]];
 	for (i = 0; i < a->nr_functions; i++)
-		a->functions[i] = moved[a->functions[i]];
+		if (live[a->functions[i]])
+			a->functions[functions++] = moved[a->functions[i]];
+	a->nr_functions = functions;
 	a->nr_insns = n;
 	a->nr_refs = refs;
 	err = 0;
@@ -340,8 +343,10 @@ void bf_call(struct bf_asm *a, int label)
 
 void bf_function(struct bf_asm *a, int label)
 {
+	if (a->error)
+		return;
 	if (a->nr_functions == ARRAY_SIZE(a->functions)) {
-		a->error = a->error ?: -E2BIG;
+		a->error = -E2BIG;
 		return;
 	}
 	a->functions[a->nr_functions++] = a->nr_insns;
