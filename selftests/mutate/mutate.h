@@ -53,9 +53,11 @@ static inline struct ipt_replace *value_head(struct value *v)
 /**
  * struct ruleset - a table as iptables made it
  * @name: what it is, or the file it came from
+ * @translatable: we must not leave it to the kernel
  */
 struct ruleset {
 	const char *name;
+	bool translatable;
 	struct value *value;
 };
 

@@ -149,13 +149,14 @@ static struct value *read_back(void)
  * How many were loaded, 0 or 1. A kernel need not have every extension: what it refuses is left
  * out.
  */
-static int load(struct ruleset *set, const char *name, const char *text)
+static int load(struct ruleset *set, const char *name, const char *text, bool translatable)
 {
 	if (ruleset_restore(text)) {
 		printf("# iptables-legacy-restore refused rule set %s\n", name);
 		return 0;
 	}
 	set->name = name;
+	set->translatable = translatable;
 	set->value = read_back();
 	if (!set->value)
 		printf("# rule set %s is too large\n", name);
@@ -182,14 +183,15 @@ int rulesets_load(struct ruleset *sets, char **files, int nr_files)
 	char *text;
 
 	for (i = 0; i < (int)ARRAY_SIZE(own_sets); i++)
-		n += load(&sets[n], own_sets[i].name, own_sets[i].text);
+		n += load(&sets[n], own_sets[i].name, own_sets[i].text,
+			  strcmp(own_sets[i].name, "queue-and-unknown"));
 	for (i = 0; i < nr_files && n < MAX_RULESETS; i++) {
 		text = read_file(files[i]);
 		if (!text) {
 			fprintf(stderr, "mutate: cannot read %s\n", files[i]);
 			return -1;
 		}
-		n += load(&sets[n], files[i], text);
+		n += load(&sets[n], files[i], text, false);
 		free(text);
 	}
 	return n;

@@ -671,6 +671,7 @@ TEST_F(table, saved)
 	struct bf_table *copy;
 	uint8_t *saved, *exact;
 	size_t len, i;
+	int err;
 
 	ASSERT_EQ(0, check(self));
 	len = bf_table_saved_size(self->t);
@@ -697,8 +698,10 @@ TEST_F(table, saved)
 	/* Damage is refused or harmless, never more. */
 	for (i = 0; i < len; i++) {
 		saved[i] ^= 0xff;
-		if (!bf_table_load(saved, len, &copy))
-			bf_table_free(copy);
+		err = bf_table_load(saved, len, &copy);
+		EXPECT_TRUE(!err || err == -EINVAL || err == -ENOMEM);
+		EXPECT_EQ(!err, !!copy);
+		bf_table_free(copy);
 		saved[i] ^= 0xff;
 	}
 	free(saved);
