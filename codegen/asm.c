@@ -353,6 +353,13 @@ void bf_function(struct bf_asm *a, int label)
 	bf_asm_here(a, label);
 }
 
+void bf_global_function(struct bf_asm *a, int label)
+{
+	if (a->nr_functions < ARRAY_SIZE(a->functions))
+		a->globals |= 1U << a->nr_functions;
+	bf_function(a, label);
+}
+
 void bf_function_addr(struct bf_asm *a, int dst, int label)
 {
 	refer(a, label);

@@ -15,31 +15,37 @@
 #include "kernel.h"
 
 /*
- * The frame: what the main program has on its stack, at BF_FRAME_BASE(r10) upwards, and what
- * functions get the address of. The key comes first, and only numbers follow it up to byte 256,
- * so that a field index of 6 bits can be used unchecked.
+ * The frame: what the main program has on its stack, at BF_FRAME_BASE(r10) upwards. The key comes first,
+ * and only numbers follow it up to byte 256, so that a field index of 6 bits can be used unchecked. What
+ * lies below BF_FRAME_SHARED is also what the functions of conditions see, as plain memory.
  */
 enum bf_frame {
 	BF_FRAME_KEY = 0,		/* uint32_t [BF_NR_FIELDS] */
 	BF_FRAME_RETURNS = 136,		/* uint32_t [BF_MAX_RETURNS]: where RETURN goes to */
-	BF_FRAME_SKB = 256,		/* struct sk_buff *, as the verifier knows it */
-	BF_FRAME_STATE = 264,		/* const struct nf_hook_state * */
-	BF_FRAME_DYNPTR = 272,		/* struct bpf_dynptr */
-	BF_FRAME_BUF = 288,		/* 24 bytes of scratch; free between rules */
-	BF_FRAME_COUNTERS = 312,	/* uint32_t: index of this CPU's first counter */
-	BF_FRAME_SP = 316,		/* uint32_t */
-	BF_FRAME_PC = 320,		/* uint32_t */
-	BF_FRAME_VERDICT = 324,		/* uint32_t */
-	BF_FRAME_THOFF = 328,		/* uint32_t: bytes of the IP header, ihl * 4 */
-	BF_FRAME_SLOT = 332,		/* uint32_t: claimed stack of a very deep table */
-	BF_FRAME_SIZE = 336,
+	BF_FRAME_OPTLEN = 232,		/* uint32_t: bytes of TCP options, or BF_OPTLEN_BAD */
+	BF_FRAME_OPTIONS = 236,		/* the options: up to 40 bytes */
+	BF_FRAME_STATE = 280,		/* uint64_t: address of the struct nf_hook_state */
+	BF_FRAME_SHARED = 288,
+
+	BF_FRAME_DYNPTR = 288,		/* struct bpf_dynptr */
+	BF_FRAME_BUF = 304,		/* 24 bytes of scratch; free between rules */
+	BF_FRAME_COUNTERS = 328,	/* uint32_t: index of this CPU's first counter */
+	BF_FRAME_SP = 332,		/* uint32_t */
+	BF_FRAME_PC = 336,		/* uint32_t */
+	BF_FRAME_VERDICT = 340,		/* uint32_t */
+	BF_FRAME_THOFF = 344,		/* uint32_t: bytes of the IP header, ihl * 4 */
+	BF_FRAME_SLOT = 348,		/* uint32_t: claimed stack of a very deep table */
+	BF_FRAME_SIZE = 352,
 };
 
-#define BF_MAX_RETURNS 30
+#define BF_MAX_RETURNS 24
 #define BF_FRAME_BASE (-BF_FRAME_SIZE)
 
+/* The TCP header is shorter than 20 bytes, or the packet ends before its options do. */
+#define BF_OPTLEN_BAD UINT32_MAX
+
 _Static_assert(BF_NR_FIELDS * 4 <= BF_FRAME_RETURNS, "the key overlaps the return stack");
-_Static_assert(BF_FRAME_RETURNS + 4 * BF_MAX_RETURNS <= BF_FRAME_SKB, "the frame overlaps");
+_Static_assert(BF_FRAME_RETURNS + 4 * BF_MAX_RETURNS <= BF_FRAME_OPTLEN, "the frame overlaps");
 
 struct bf_asm_ref {
 	uint32_t insn;
@@ -50,6 +56,7 @@ struct bf_asm_ref {
  * struct bf_asm - a program being written
  * @refs: instructions that wait for a label's place
  * @functions: first instruction of each BPF function but the main one
+ * @globals: bit i is set if functions[i] is a global one
  */
 struct bf_asm {
 	const struct bf_kernel *kernel;
@@ -61,6 +68,7 @@ struct bf_asm {
 	uint32_t nr_labels, max_labels;
 	uint32_t functions[32];
 	uint32_t nr_functions;
+	uint32_t globals;
 	int error;
 };
 
@@ -106,6 +114,11 @@ void bf_helper(struct bf_asm *a, int helper);		/* BPF_FUNC_... */
 void bf_kfunc(struct bf_asm *a, int32_t btf_id);	/* of vmlinux */
 void bf_call(struct bf_asm *a, int label);		/* a function that begins at a label */
 void bf_function(struct bf_asm *a, int label);		/* a function begins here */
+/*
+ * The same for a global function: the verifier checks it once by itself, not at each call. It gets the
+ * state of a condition in r1 and the shared part of the frame in r2, as memory that may be NULL.
+ */
+void bf_global_function(struct bf_asm *a, int label);
 void bf_function_addr(struct bf_asm *a, int dst, int label);	/* for bpf_loop() */
 void bf_map(struct bf_asm *a, int dst, int map);	/* map pointer, by index in the program */
 

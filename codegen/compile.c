@@ -66,6 +66,7 @@ static int emit_form(const struct bf_rules *rules, const struct bf_kernel *kerne
 		p->nr_insns = a.nr_insns;
 		memcpy(p->functions, a.functions, sizeof(a.functions));
 		p->nr_functions = a.nr_functions;
+		p->globals = a.globals;
 		p->form = form;
 		a.insns = NULL;
 	}
@@ -76,7 +77,7 @@ static int emit_form(const struct bf_rules *rules, const struct bf_kernel *kerne
 static int check_needs(const struct bf_rules *rules, const struct bf_kernel *kernel,
 		       struct bf_why *why)
 {
-	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_NEEDS_DYNPTR;
+	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_TCP_OPTIONS;
 	uint32_t i;
 
 	if ((rules->fields & ct_fields) && !kernel->has_conntrack)

@@ -67,9 +67,9 @@ uint32_t bf_rules_type(const struct bf_rules *rules, const struct bf_cond_type *
 int bf_rules_measure(struct bf_rules *rules);
 
 /* key.c: fill the frame for the netfilter placement. On entry r1 is the context; afterwards r6 is the
- * frame's address, r7 the skb, r8 the hook state. @zero_returns: make all of the first 256 bytes
- * readable. */
-void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool zero_returns);
+ * frame's address, r7 the skb, r8 the hook state. @whole: make all of the frame that is shared readable,
+ * not only the key. */
+void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool whole);
 
 /* emit.c: shared pieces. r6 is the frame's address. */
 

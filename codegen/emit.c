@@ -49,7 +49,15 @@ void bf_emit_cond_functions(struct bf_asm *a, const struct bf_rules *rules, cons
 	uint32_t i;
 
 	for (i = 0; i < rules->nr_types; i++) {
-		bf_function(a, functions[i]);
+		int null = bf_asm_label(a), ok = bf_asm_label(a);
+
+		bf_global_function(a, functions[i]);
+		bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, null);
+		bf_jifi(a, BPF_JNE, BPF_REG_2, 0, ok);
+		bf_asm_here(a, null);
+		bf_movi(a, BPF_REG_0, BF_HOTDROP);
+		bf_exit(a);
+		bf_asm_here(a, ok);
 		rules->types[i]->emit(a);
 	}
 }

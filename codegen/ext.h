@@ -64,10 +64,10 @@ struct bf_asm;
  *	aligned to 8, @hz the kernel's ticks per second, @jiffies the value that bpf_jiffies64()
  *	has now. NULL if there is nothing to do
  * @emit: emit the body of a BPF function. On entry r1 is the address of this rule's
- *	state (BF_COND_STATE bytes of a map value, never NULL), r2 the address of the
- *	frame (enum bf_frame in asm.h), r1 to r5 are free after use, r6 to r9 are the
- *	function's own. It ends with r0 = 0 (no), 1 (yes) or BF_HOTDROP, and BPF_EXIT.
- *	At most 64 bytes of stack.
+ *	state (BF_COND_STATE bytes of a map value), r2 the address of the frame, of which it
+ *	may read what is below BF_FRAME_SHARED (asm.h); neither is NULL. r1 to r5 are free after
+ *	use, r6 to r9 are the function's own. It ends with r0 = 0 (no), 1 (yes) or BF_HOTDROP,
+ *	and BPF_EXIT. At most 64 bytes of stack, with those of functions that it calls
  * @fields: key fields that it reads
  * @fib: it reads the kernel's routing tables: a kernel of which bf_kernel.has_fib is not
  *	known cannot run it

@@ -70,8 +70,8 @@ enum bf_field {
 
 #define BF_FIELD_BIT(f) (1ULL << (f))
 
-/* In a set of fields: bf_packet() will be called, so the frame's dynptr must be there. */
-#define BF_NEEDS_DYNPTR (1ULL << 63)
+/* In a set of fields: the frame's TCP options must be there. */
+#define BF_TCP_OPTIONS (1ULL << 63)
 
 /* Where a branch leads that is taken: a label of this rule (>= 0), or */
 #define BF_TO_NEXT	(-1)	/* this rule does not match */

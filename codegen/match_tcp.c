@@ -7,15 +7,9 @@
 #include "asm.h"
 #include "match.h"
 
-/* struct tcphdr without options, and where its byte with the data offset is. */
+/* struct tcphdr without options, and the most options that its data offset can cover. */
 #define TCP_HEADER 20
-#define TCP_DOFF   12
-/* The data offset has four bits of words. */
 #define TCP_MAX_OPTIONS (15 * 4 - TCP_HEADER)
-/* A power of two, so that masking an index bounds it for the verifier. */
-#define OPTION_BUF 64
-
-_Static_assert(OPTION_BUF >= TCP_MAX_OPTIONS, "the options do not fit");
 
 static int tcp_check(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
 		     struct bf_why *why)
@@ -28,99 +22,55 @@ static int tcp_check(const struct ipt_entry *e, const void *info, unsigned int h
 }
 
 /*
- * The options to the buffer at r10 - OPTION_BUF, their length to r8:
- *
- *	len = (byte 12 >> 4) * 4;
- *	if (len < 20)
- *		goto drop;
- *	len -= 20;
- *	if (!len)
- *		goto absent;
- *	if (bpf_dynptr_read(buf, len, dynptr, thoff + 20, 0))
- *		goto drop;
- *
- * r6 is the state, r7 the frame.
- */
-static void emit_read_options(struct bf_asm *a, int drop, int absent)
-{
-	int i;
-
-	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_7, BF_FRAME_THOFF);
-	bf_alui(a, BPF_ADD, BPF_REG_2, TCP_DOFF);
-	bf_packet(a, BPF_REG_7, BPF_REG_2, 1);
-	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, drop);
-	bf_ldx(a, BPF_B, BPF_REG_8, BPF_REG_0, 0);
-	bf_alui(a, BPF_RSH, BPF_REG_8, 4);
-	bf_alui(a, BPF_LSH, BPF_REG_8, 2);
-	bf_jifi(a, BPF_JLT, BPF_REG_8, TCP_HEADER, drop);
-	bf_jifi(a, BPF_JEQ, BPF_REG_8, TCP_HEADER, absent);
-	bf_alui(a, BPF_SUB, BPF_REG_8, TCP_HEADER);
-
-	for (i = 0; i < OPTION_BUF; i += 8)
-		bf_sti(a, BPF_DW, BPF_REG_10, i - OPTION_BUF, 0);
-	bf_mov(a, BPF_REG_1, BPF_REG_10);
-	bf_alui(a, BPF_ADD, BPF_REG_1, -OPTION_BUF);
-	bf_mov(a, BPF_REG_2, BPF_REG_8);
-	bf_mov(a, BPF_REG_3, BPF_REG_7);
-	bf_alui(a, BPF_ADD, BPF_REG_3, BF_FRAME_DYNPTR);
-	bf_ldx(a, BPF_W, BPF_REG_4, BPF_REG_7, BF_FRAME_THOFF);
-	bf_alui(a, BPF_ADD, BPF_REG_4, TCP_HEADER);
-	bf_movi(a, BPF_REG_5, 0);
-	bf_helper(a, BPF_FUNC_dynptr_read);
-	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, drop);
-}
-
-/*
  * Is one of the options the one in state byte 0? tcp_find_option() of the kernel:
  *
- *	for (i = 0, n = 0; i < len && n < 40; n++) {
- *		if (buf[i] == option)
+ *	if (optlen == BF_OPTLEN_BAD)
+ *		return BF_HOTDROP;
+ *	for (i = 0, n = 0; i < optlen && n < 40; n++) {
+ *		if (options[i] == option)
  *			return 1;
- *		if (buf[i] >= 2 && i + 1 != len && buf[i + 1])
- *			i += buf[i + 1];
+ *		if (options[i] >= 2 && i + 1 != optlen && options[i + 1])
+ *			i += options[i + 1];
  *		else
  *			i++;
  *	}
  *	return 0;
  *
- * r6 is the option, r7 is n, r8 is len, r9 is i. n is for the verifier alone: i grows each time.
+ * r2 is the frame, r4 the option, r5 is n, r8 is optlen, r9 is i. n is for the verifier alone: i grows
+ * each time.
  */
 static void emit_option_search(struct bf_asm *a)
 {
 	int loop = bf_asm_label(a), one = bf_asm_label(a), next = bf_asm_label(a);
 	int drop = bf_asm_label(a), absent = bf_asm_label(a), found = bf_asm_label(a);
 
-	bf_mov(a, BPF_REG_6, BPF_REG_1);
-	bf_mov(a, BPF_REG_7, BPF_REG_2);
-	emit_read_options(a, drop, absent);
-	bf_ldx(a, BPF_B, BPF_REG_6, BPF_REG_6, 0);
-	bf_movi(a, BPF_REG_7, 0);
+	bf_ldx(a, BPF_B, BPF_REG_4, BPF_REG_1, 0);
+	bf_ldx(a, BPF_W, BPF_REG_8, BPF_REG_2, BF_FRAME_OPTLEN);
+	bf_jif32i(a, BPF_JEQ, BPF_REG_8, BF_OPTLEN_BAD, drop);
+	bf_movi(a, BPF_REG_5, 0);
 	bf_movi(a, BPF_REG_9, 0);
 
 	bf_asm_here(a, loop);
 	bf_jif(a, BPF_JGE, BPF_REG_9, BPF_REG_8, absent);
-	bf_alui(a, BPF_AND, BPF_REG_9, OPTION_BUF - 1);
-	bf_mov(a, BPF_REG_1, BPF_REG_10);
-	bf_alu(a, BPF_ADD, BPF_REG_1, BPF_REG_9);
-	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_1, -OPTION_BUF);
-	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_6, found);
+	bf_jifi(a, BPF_JGE, BPF_REG_9, TCP_MAX_OPTIONS, absent);
+	bf_mov(a, BPF_REG_3, BPF_REG_2);
+	bf_alu(a, BPF_ADD, BPF_REG_3, BPF_REG_9);
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_3, BF_FRAME_OPTIONS);
+	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_4, found);
 	bf_jifi(a, BPF_JLT, BPF_REG_1, 2, one);
 	bf_mov(a, BPF_REG_1, BPF_REG_9);
 	bf_alui(a, BPF_ADD, BPF_REG_1, 1);
 	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_8, one);
-	bf_alui(a, BPF_AND, BPF_REG_1, OPTION_BUF - 1);
-	/* Not r1 += r10: the verifier forgets whose stack that is. */
-	bf_mov(a, BPF_REG_2, BPF_REG_10);
-	bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_1);
-	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_2, -OPTION_BUF);
+	/* One past the options at most: still in the frame. */
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_3, BF_FRAME_OPTIONS + 1);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, one);
 	bf_alu(a, BPF_ADD, BPF_REG_9, BPF_REG_1);
 	bf_jmp(a, next);
 	bf_asm_here(a, one);
 	bf_alui(a, BPF_ADD, BPF_REG_9, 1);
 	bf_asm_here(a, next);
-	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
-	bf_jifi(a, BPF_JLT, BPF_REG_7, TCP_MAX_OPTIONS, loop);
+	bf_alui(a, BPF_ADD, BPF_REG_5, 1);
+	bf_jifi(a, BPF_JLT, BPF_REG_5, TCP_MAX_OPTIONS, loop);
 
 	bf_asm_here(a, absent);
 	bf_movi(a, BPF_REG_0, 0);
@@ -136,7 +86,7 @@ static void emit_option_search(struct bf_asm *a)
 static const struct bf_cond_type cond_tcp_option = {
 	.name = "tcp option",
 	.emit = emit_option_search,
-	.fields = BF_NEEDS_DYNPTR,
+	.fields = BF_TCP_OPTIONS,
 };
 
 static void tcp_compile(struct bf_rule *r, const struct ipt_entry *e, const void *info)

@@ -45,6 +45,7 @@ const char *bf_form_name(enum bf_form form);
 /**
  * struct bf_program - a compiled table
  * @functions: where each BPF function but the first begins
+ * @globals: bit i is set if functions[i] is a global function (asm.h says of what type)
  * @stride: counters of one CPU; at least the number of entries of the table
  * @fields: key fields that the program fills
  * @wants_conntrack: it looks at conntrack, which must be active
@@ -54,6 +55,7 @@ struct bf_program {
 	uint32_t nr_insns;
 	uint32_t functions[32];
 	uint32_t nr_functions;
+	uint32_t globals;
 	struct bf_map_def maps[BF_NR_MAPS];
 	enum bf_form form;
 	uint32_t stride;

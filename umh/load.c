@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asm.h"
+#include "ext.h"
 #include "load.h"
 
 /* Linux 6.4; the headers of Debian 12 do not have them. */
@@ -123,39 +125,83 @@ static void relocate(struct bpf_insn *insns, uint32_t n, const int *fds)
 	}
 }
 
+/* A pointer to @size bytes, for the verifier. The id of the type, or negative. */
+static int add_memory_type(struct btf *btf, int byte, uint32_t size)
+{
+	int index = btf__add_int(btf, "u32", 4, 0);
+	int array = btf__add_array(btf, index, byte, size);
+	int type = btf__add_struct(btf, "memory", size);
+
+	if (index < 0 || array < 0 || type < 0 || btf__add_field(btf, "bytes", array, 0, 0))
+		return -ENOMEM;
+	return btf__add_ptr(btf, type);
+}
+
+/* int f(struct state *r1, struct frame *r2): a condition, see bf_global_function() */
+static int add_global_proto(struct btf *btf, int num)
+{
+	int byte = btf__add_int(btf, "u8", 1, 0);
+	int state = add_memory_type(btf, byte, BF_COND_STATE);
+	int frame = add_memory_type(btf, byte, BF_FRAME_SHARED);
+	int proto = btf__add_func_proto(btf, num);
+
+	if (byte < 0 || state < 0 || frame < 0 || proto < 0 ||
+	    btf__add_func_param(btf, "state", state) || btf__add_func_param(btf, "frame", frame))
+		return -ENOMEM;
+	return proto;
+}
+
 /*
- * The verifier wants to know that a function whose address is taken is a static one, and it learns that
- * from BTF: make the little that it asks for. Returns a descriptor; @info receives one record a function.
+ * The verifier learns from BTF which functions are static, which it asks for where their address is taken,
+ * and what the global ones get: make the little that it wants. 0 or -errno.
  */
+static int describe_functions(struct btf *btf, const struct bf_program *program,
+			      struct bpf_func_info *info)
+{
+	int num = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	int static_proto = btf__add_func_proto(btf, num);
+	int global_proto = add_global_proto(btf, num);
+	uint32_t i;
+
+	if (num < 0 || static_proto < 0 || global_proto < 0)
+		return -ENOMEM;
+	for (i = 0; i <= program->nr_functions; i++) {
+		bool global = i && program->globals & 1U << (i - 1);
+		char name[16];
+		int id;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		id = btf__add_func(btf, name, global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
+				   global ? global_proto : static_proto);
+		if (id < 0)
+			return -ENOMEM;
+		info[i].insn_off = i ? program->functions[i - 1] : 0;
+		info[i].type_id = id;
+	}
+	return 0;
+}
+
+/* A descriptor or -errno; @info receives one record a function. */
 static int load_func_btf(const struct bf_program *program, struct bpf_func_info *info)
 {
 	struct btf *btf = btf__new_empty();
-	int i, num, proto, fd = -ENOMEM;
 	const void *raw;
 	uint32_t size;
+	int fd;
 
 	if (!btf)
 		return -ENOMEM;
-	num = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
-	proto = btf__add_func_proto(btf, num);
-	for (i = 0; i <= (int)program->nr_functions; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		info[i].insn_off = i ? program->functions[i - 1] : 0;
-		info[i].type_id = btf__add_func(btf, name, BTF_FUNC_STATIC, proto);
-		if ((int)info[i].type_id < 0)
-			goto out;
-	}
-	raw = btf__raw_data(btf, &size);
+	fd = describe_functions(btf, program, info);
+	raw = fd ? NULL : btf__raw_data(btf, &size);
 	if (raw) {
 		fd = bpf_btf_load(raw, size, NULL);
 		if (fd < 0)
 			fd = -errno;
+	} else {
+		fd = fd ?: -ENOMEM;
 	}
-out:
 	btf__free(btf);
-	return num < 0 || proto < 0 ? -ENOMEM : fd;
+	return fd;
 }
 
 /* The last lines of the verifier's log say what is wrong. */
