@@ -37,13 +37,18 @@ int bf_why(struct bf_why *why, int err, const char *fmt, ...) BF_PRINTF(3, 4);
 enum bf_log_level { BF_LOG_ERR, BF_LOG_WARN, BF_LOG_INFO, BF_LOG_DEBUG };
 
 /**
- * bf_log - write one line to the log (stderr, with the level in the "<N>" form
- * that systemd understands when stderr is not a terminal)
+ * bf_log - write one line to stderr, after "bpfilter: "
  * @fmt: without newline
+ *
+ * Once bf_log_service() has been called, the level comes first instead, in the "<N>" form that
+ * systemd understands, unless stderr is a terminal.
  *
  * Thread-safe: the line is written with one write(2).
  */
 void bf_log(enum bf_log_level level, const char *fmt, ...) BF_PRINTF(2, 3);
+
+/* From now on this process is a service, whose stderr is a log. */
+void bf_log_service(void);
 
 /* Lines above this level are not written. Set once by main, before any thread. */
 void bf_log_set_level(enum bf_log_level level);

@@ -24,7 +24,7 @@
 
 #define MAX_THREADS 128
 /* Threads that stay when there is nothing to do. */
-#define MAX_IDLE 4
+#define MAX_IDLE    4
 
 /**
  * struct broker - shared by its threads
@@ -162,6 +162,7 @@ static void leave_terminal(void)
 		fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
+	bf_log_service();
 	dup2(fd, STDERR_FILENO);
 	close(fd);
 }
@@ -177,13 +178,15 @@ static void wait_for_the_end(struct broker *b, int run)
 	for (;;) {
 		if (poll(pfds, ARRAY_SIZE(pfds), -1) < 0)
 			continue;
+		if (pfds[0].revents || all_gone(b->listener))
+			return;
 		if (pfds[1].revents) {
 			leave_terminal();
+			/* If "run" does not wait for it any more, it does not matter. */
+			send(run, "", 1, MSG_NOSIGNAL);
 			close(run);
 			pfds[1].fd = -1;
 		}
-		if (pfds[0].revents)
-			return;
 	}
 }
 

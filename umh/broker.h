@@ -10,7 +10,8 @@
  * bf_broker_main - serve a listener until nobody is left below its filter
  * @listener: of the seccomp filter
  * @ready: a byte is written to it when calls are answered; closed then
- * @run: becomes readable when "run" ends, after which nothing of its terminal is kept open
+ * @run: a socket, shut down when COMMAND or "run" has ended. Nothing of the terminal is kept open
+ *	then, and a byte sent; or the broker ends, if nobody is left.
  *
  * Returns 0, or -errno if it could not begin. The descriptors are its own.
  */

@@ -436,7 +436,8 @@ static int answer_probe(struct call *c)
 
 int bf_call_handle(struct bf_call_server *s, const struct seccomp_notif *notif)
 {
-	struct call c = {.s = s, .id = notif->id, .tid = notif->pid, .task = -1, .sk = -1, .netns = -1};
+	struct call c = {
+		.s = s, .id = notif->id, .tid = notif->pid, .task = -1, .sk = -1, .netns = -1};
 	int ret = 0;
 
 	bf_seccomp_call(&notif->data, &c.args);

@@ -14,7 +14,6 @@
 
 #include "caps.h"
 
-
 /* User namespaces nest at most 32 deep (kernel/user_namespace.c). */
 #define MAX_USERNS_DEPTH 33
 

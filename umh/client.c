@@ -22,9 +22,9 @@
 
 /* Starting takes well under a second; a machine that is short of everything gets this long. */
 #define START_TIMEOUT_MS 60000
-#define LOG_MAX_BYTES (1024 * 1024)
+#define LOG_MAX_BYTES	 (1024 * 1024)
 /* Where the daemon finds the pipe for its report. */
-#define REPORT_FD 3
+#define REPORT_FD	 3
 
 static bool same_mount_namespace(void)
 {

@@ -67,7 +67,8 @@ static int parse(int argc, char **argv)
 		}
 		/* auto means netfilter on every kernel that we run on */
 		if (opt == 'a' && strcmp(optarg, "auto") && strcmp(optarg, "netfilter")) {
-			bf_log(BF_LOG_ERR, "--attach=%s: only auto and netfilter are known", optarg);
+			bf_log(BF_LOG_ERR, "--attach=%s: only auto and netfilter are known",
+			       optarg);
 			return -EINVAL;
 		}
 		if (opt == '?') {
@@ -89,8 +90,10 @@ static int say_not_found(const char *command, int err)
 		return BF_EXIT_CANNOT_EXEC;
 	}
 	if (has_prefix(base_name(command), "iptables")) {
-		bf_log(BF_LOG_ERR, "%s: not found: install the package that has iptables-legacy (Debian, "
-				   "Ubuntu: apt install iptables)", command);
+		bf_log(BF_LOG_ERR,
+		       "%s: not found: install the package that has iptables-legacy (Debian, "
+		       "Ubuntu: apt install iptables)",
+		       command);
 		return BF_EXIT_NO_IPTABLES;
 	}
 	bf_log(BF_LOG_ERR, "%s: not found", command);
@@ -106,8 +109,10 @@ static void warn_nft_variant(const char *command, const char *path)
 	if (!has_prefix(name, "iptables") || !realpath(path, real) ||
 	    strcmp(base_name(real), "xtables-nft-multi"))
 		return;
-	bf_log(BF_LOG_WARN, "%s is the nf_tables variant, which bpfilter does not see: use "
-			    "iptables-legacy%s", name,
+	bf_log(BF_LOG_WARN,
+	       "%s is the nf_tables variant, which bpfilter does not see: use "
+	       "iptables-legacy%s",
+	       name,
 	       has_prefix(name, "iptables-nft") ? name + strlen("iptables-nft")
 						: name + strlen("iptables"));
 }
@@ -118,8 +123,9 @@ static int check_system(struct bf_why *why)
 	const char *missing = NULL;
 
 	if (bf_client_inside()) {
-		bf_why(why, 0, "this is already below a \"bpfilter run\": start the command directly, its "
-			       "iptables is served");
+		bf_why(why, 0,
+		       "this is already below a \"bpfilter run\": start the command directly, its "
+		       "iptables is served");
 		return BF_EXIT_NESTED;
 	}
 	if (geteuid() != 0 || !bf_caps_have(&missing)) {

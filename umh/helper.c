@@ -116,9 +116,9 @@ static int lock_instance(struct helper *h, struct bf_why *why)
 	}
 	if (flock(h->lock, LOCK_EX | LOCK_NB)) {
 		err = -errno;
-		return bf_why(why, err, err == -EWOULDBLOCK
-						? "a helper is already running (%s is locked)"
-						: "cannot lock %s",
+		return bf_why(why, err,
+			      err == -EWOULDBLOCK ? "a helper is already running (%s is locked)"
+						  : "cannot lock %s",
 			      path);
 	}
 	return 0;
@@ -194,8 +194,9 @@ static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 		return bf_why(why, -EPERM, "the helper needs %s: start it as root", missing);
 	*exit_code = BF_EXIT_NESTED;
 	if (bf_client_inside())
-		return bf_why(why, -EBUSY, "the helper cannot live below a \"bpfilter run\": start it "
-					   "outside");
+		return bf_why(why, -EBUSY,
+			      "the helper cannot live below a \"bpfilter run\": start it "
+			      "outside");
 	leave_namespaces();
 	*exit_code = BF_EXIT_NO_HELPER;
 	err = lock_instance(h, why);
@@ -253,6 +254,7 @@ static int foreground(int report_fd)
 
 	/* Executed as /proc/self/exe, it would be called "exe". */
 	prctl(PR_SET_NAME, "bpfilter");
+	bf_log_service();
 	umask(077);
 	err = open_all(&h, &exit_code, &why);
 	report(&h, err ? exit_code : 0, &why);
@@ -284,7 +286,8 @@ static int background(void)
 		return BF_EXIT_NO_HELPER;
 	}
 	if (bf_client_inside()) {
-		bf_log(BF_LOG_ERR, "the helper cannot live below a \"bpfilter run\": start it outside");
+		bf_log(BF_LOG_ERR,
+		       "the helper cannot live below a \"bpfilter run\": start it outside");
 		return BF_EXIT_NESTED;
 	}
 	sk = bf_client_start(&exit_code, &why);

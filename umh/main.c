@@ -25,12 +25,14 @@ static void usage(FILE *f)
 	fputs("Usage: bpfilter COMMAND [OPTION...]\n"
 	      "\n"
 	      "Runs the iptables filter table as eBPF.\n"
-	      "\n", f);
+	      "\n",
+	      f);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(f, "  %-10s%s\n", commands[i].name, commands[i].help);
 	fputs("  help      this text\n"
 	      "\n"
-	      "\"bpfilter COMMAND --help\" says more. \"bpfilter --version\" gives the version.\n", f);
+	      "\"bpfilter COMMAND --help\" says more. \"bpfilter --version\" gives the version.\n",
+	      f);
 }
 
 static bool is_any(const char *s, const char *a, const char *b, const char *c)

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,9 @@
 #include "env.h"
 #include "run.h"
 #include "seccomp.h"
+
+/* The broker parts within microseconds, unless it is stopped. */
+#define BROKER_TIMEOUT_MS 1000
 
 /* What goes wrong in the child, told through a pipe that exec closes. */
 enum child_stage { STAGE_FILTER, STAGE_BROKER, STAGE_EXEC };
@@ -29,12 +34,12 @@ struct child_error {
  * struct run - what ties the three processes together
  * @broker_sk: [0] the child's end: the listener goes out, a byte comes back
  * @error_pipe: from the child
- * @life_pipe: its other end is closed when "run" ends
+ * @life: between "run" [0] and the broker [1]: shut down when COMMAND has ended
  */
 struct run {
 	int broker_sk[2];
 	int error_pipe[2];
-	int life_pipe[2];
+	int life[2];
 };
 
 static int check_executable(const char *path)
@@ -50,16 +55,16 @@ static int check_executable(const char *path)
 
 int bf_run_find(const char *command, char *path)
 {
-	const char *dirs = getenv("PATH") ?: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-					     "/sbin:/bin";
+	const char *dirs = getenv("PATH")
+				   ?: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+				      "/sbin:/bin";
 	int ret = -ENOENT;
 
 	if (!*command)
 		return -ENOENT;
 	if (strchr(command, '/'))
-		return snprintf(path, PATH_MAX, "%s", command) >= PATH_MAX
-			       ? -ENOENT
-			       : check_executable(path);
+		return snprintf(path, PATH_MAX, "%s", command) >= PATH_MAX ? -ENOENT
+									   : check_executable(path);
 	for (;;) {
 		size_t len = strcspn(dirs, ":");
 		int err;
@@ -144,7 +149,8 @@ static void child_main(struct run *r, const char *path, char **argv, const sigse
 	char byte;
 
 	close(r->broker_sk[1]);
-	close(r->life_pipe[1]);
+	close(r->life[0]);
+	close(r->life[1]);
 	listener = bf_seccomp_install();
 	if (listener < 0)
 		child_fail(r, STAGE_FILTER, listener);
@@ -158,19 +164,23 @@ static void child_main(struct run *r, const char *path, char **argv, const sigse
 	child_fail(r, STAGE_EXEC, -errno);
 }
 
+/* Becomes the broker. Does not return. */
 static void broker_child(struct run *r)
 {
+	enum { READY = 3, LIFE, FIRST_FREE };
+	int ready = fcntl(r->broker_sk[1], F_DUPFD, FIRST_FREE);
+	int life = fcntl(r->life[1], F_DUPFD, FIRST_FREE);
 	int listener, err;
 
-	close(r->broker_sk[0]);
-	close(r->error_pipe[0]);
-	close(r->error_pipe[1]);
-	close(r->life_pipe[1]);
 	setsid();
-	listener = receive_listener(r->broker_sk[1]);
+	/* Pipes that we were started with must not be kept open by one that stays behind. */
+	dup3(ready, READY, O_CLOEXEC);
+	dup3(life, LIFE, O_CLOEXEC);
+	syscall(__NR_close_range, FIRST_FREE, ~0U, 0);
+	listener = receive_listener(READY);
 	if (listener < 0)
 		_exit(BF_EXIT_FAILED);
-	err = bf_broker_main(listener, r->broker_sk[1], r->life_pipe[0]);
+	err = bf_broker_main(listener, READY, LIFE);
 	_exit(err ? BF_EXIT_FAILED : 0);
 }
 
@@ -178,7 +188,8 @@ static int open_pipes(struct run *r)
 {
 	memset(r, -1, sizeof(*r));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, r->broker_sk) ||
-	    pipe2(r->error_pipe, O_CLOEXEC) || pipe2(r->life_pipe, O_CLOEXEC))
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, r->life) ||
+	    pipe2(r->error_pipe, O_CLOEXEC))
 		return -errno;
 	return 0;
 }
@@ -197,7 +208,7 @@ static void close_pipes(struct run *r)
 	for (i = 0; i < 2; i++) {
 		close_fd(&r->broker_sk[i]);
 		close_fd(&r->error_pipe[i]);
-		close_fd(&r->life_pipe[i]);
+		close_fd(&r->life[i]);
 	}
 }
 
@@ -205,17 +216,21 @@ static int explain_filter(int err, struct bf_why *why)
 {
 	switch (err) {
 	case -EBUSY:
-		bf_why(why, 0, "another program already listens to the system calls of this process "
-			       "(seccomp): start bpfilter run outside of it");
+		bf_why(why, 0,
+		       "another program already listens to the system calls of this process "
+		       "(seccomp): start bpfilter run outside of it");
 		return BF_EXIT_NESTED;
 	case -EINVAL:
 	case -EOPNOTSUPP:
-		bf_why(why, 0, "this kernel cannot install the seccomp filter (%s): Linux 5.6 or "
-			       "later is needed", strerror(-err));
+		bf_why(why, 0,
+		       "this kernel cannot install the seccomp filter (%s): Linux 5.6 or "
+		       "later is needed",
+		       strerror(-err));
 		return BF_EXIT_OLD_KERNEL;
 	case -EACCES:
 	case -EPERM:
-		bf_why(why, 0, "not allowed to install the seccomp filter: CAP_SYS_ADMIN is needed");
+		bf_why(why, 0,
+		       "not allowed to install the seccomp filter: CAP_SYS_ADMIN is needed");
 		return BF_EXIT_NOT_ROOT;
 	}
 	bf_why(why, 0, "cannot install the seccomp filter: %s", strerror(-err));
@@ -249,9 +264,9 @@ static bool reap(pid_t pid, int *status)
 
 /*
  * Wait for COMMAND, passing on what others send us. What the terminal sends goes to the whole
- * process group, so that COMMAND has it already.
+ * process group, so that COMMAND has it already. *@broker becomes -1 when that has ended.
  */
-static int wait_command(pid_t command, pid_t broker, const sigset_t *signals)
+static int wait_command(pid_t command, pid_t *broker, const sigset_t *signals)
 {
 	int status;
 
@@ -268,8 +283,11 @@ static int wait_command(pid_t command, pid_t broker, const sigset_t *signals)
 		}
 		if (reap(command, &status))
 			return exit_status(status);
-		if (broker > 0 && reap(broker, &status)) {
-			broker = -1;
+		/* It may see that COMMAND ends before we do: that is no error. */
+		if (*broker > 0 && reap(*broker, &status)) {
+			*broker = -1;
+			if (status == 0)
+				continue;
 			bf_log(BF_LOG_ERR, "the process that answers iptables has died: iptables "
 					   "fails in this command from now on; start it again");
 		}
@@ -289,6 +307,20 @@ static void block_signals(sigset_t *signals, sigset_t *old)
 	/* Ignored, it would take the status of COMMAND with it. */
 	signal(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_BLOCK, signals, old);
+}
+
+/*
+ * Tell the broker that COMMAND has ended, and let it either end as well or let go of our terminal: so
+ * that nothing of us is there any more, or nobody notices, when we return.
+ */
+static void part_from_broker(struct run *r, pid_t broker)
+{
+	struct pollfd pfd = {.fd = r->life[0], .events = POLLIN};
+	char byte;
+
+	shutdown(r->life[0], SHUT_WR);
+	if (poll(&pfd, 1, BROKER_TIMEOUT_MS) == 1 && read(r->life[0], &byte, 1) == 0 && broker > 0)
+		waitpid(broker, NULL, 0);
 }
 
 int bf_run_exec(const char *path, char **argv, struct bf_why *why)
@@ -321,11 +353,12 @@ int bf_run_exec(const char *path, char **argv, struct bf_why *why)
 	close_fd(&r.broker_sk[0]);
 	close_fd(&r.broker_sk[1]);
 	close_fd(&r.error_pipe[1]);
-	close_fd(&r.life_pipe[0]);
+	close_fd(&r.life[1]);
 	if (read(r.error_pipe[0], &error, sizeof(error)) == sizeof(error))
 		ret = explain(&error, path, why);
 	else
-		ret = wait_command(command, broker, &signals);
+		ret = wait_command(command, &broker, &signals);
+	part_from_broker(&r, broker);
 	close_pipes(&r);
 	return ret;
 }

@@ -42,8 +42,14 @@ struct call_rule {
 	bool compat;
 };
 
-#define SET_RULE(a, n, c) {a, n, 2, IPT_SO_SET_REPLACE, IPT_SO_SET_MAX, true, false, c}
-#define GET_RULE(a, n, c) {a, n, 2, IPT_SO_GET_INFO, IPT_SO_GET_MAX, true, true, c}
+#define SET_RULE(a, n, c)                                                                          \
+	{                                                                                          \
+		a, n, 2, IPT_SO_SET_REPLACE, IPT_SO_SET_MAX, true, false, c                        \
+	}
+#define GET_RULE(a, n, c)                                                                          \
+	{                                                                                          \
+		a, n, 2, IPT_SO_GET_INFO, IPT_SO_GET_MAX, true, true, c                            \
+	}
 #define SOCKETCALL_RULES(a, n, c)                                                                  \
 	{a, n, 0, SYS_SETSOCKOPT, SYS_SETSOCKOPT, false, false, c},                                \
 	{                                                                                          \
@@ -159,10 +165,11 @@ int bf_seccomp_check(struct bf_why *why)
 	if (!ret)
 		ret = sys_seccomp(SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
 	if (ret)
-		return bf_why(why, -EOPNOTSUPP,
-			      "this kernel has no seccomp user notification (%s): Linux 5.6 or later "
-			      "with CONFIG_SECCOMP_FILTER is needed",
-			      strerror(-ret));
+		return bf_why(
+			why, -EOPNOTSUPP,
+			"this kernel has no seccomp user notification (%s): Linux 5.6 or later "
+			"with CONFIG_SECCOMP_FILTER is needed",
+			strerror(-ret));
 #ifdef __NR_pidfd_getfd
 	/* -EBADF where it exists: there is no such pidfd */
 	if (syscall(__NR_pidfd_getfd, -1, -1, 0) < 0 && errno == ENOSYS)

@@ -18,7 +18,7 @@
 #include "worker.h"
 
 /* Payloads of requests that are arriving or being worked on; two of the largest fit. */
-#define BUDGET_BYTES (2 * BF_WIRE_MAX_PAYLOAD)
+#define BUDGET_BYTES  (2 * BF_WIRE_MAX_PAYLOAD)
 /* What the last replies may take to leave when the helper ends. */
 #define LAST_FLUSH_MS 2000
 
