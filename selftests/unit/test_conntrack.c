@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "conntrack.h"
-#include "kselftest_harness.h"
 #include "nft.h"
 #include "testnet.h"
+#include "kselftest_harness.h"
 
 FIXTURE(ct)
 {

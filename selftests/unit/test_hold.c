@@ -19,9 +19,9 @@
 
 #include "hold.h"
 #include "kernel_table.h"
-#include "kselftest_harness.h"
 #include "nft.h"
 #include "testnet.h"
+#include "kselftest_harness.h"
 
 /* What all entries of the kernel's filter table have counted: policies, for it has no rules. */
 static uint64_t filter_packets(int sk)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An interpreter for what codegen/ emits, so that a test decides what time it is, what other
+ * CPUs do, and what lies in the kernel's memory.
+ */
+#ifndef BPF_VM_H
+#define BPF_VM_H
+
+#include "asm.h"
+
+/**
+ * struct bpf_vm - a program and its world
+ * @packet: from the IP header; what bpf_dynptr_read() and bpf_dynptr_slice() see
+ * @jiffies: called for each bpf_jiffies64()
+ * @before_cmpxchg: another CPU gets in; may be NULL
+ * @steps: instructions run so far; running ends with BPF_VM_STUCK beyond some millions
+ */
+struct bpf_vm {
+	const struct bf_asm *a;
+	const uint8_t *packet;
+	uint32_t packet_len;
+	uint64_t (*jiffies)(void *arg);
+	void (*before_cmpxchg)(void *arg);
+	void *arg;
+	uint64_t steps;
+};
+
+/* What no program returns: it did not end, or did what the interpreter does not know. */
+#define BPF_VM_STUCK 0xbad0bad0bad0bad0ULL
+
+/* Run the function at instruction @pc; the value of r0 when it exits. */
+uint64_t bpf_vm_call(struct bpf_vm *vm, uint32_t pc, uint64_t r1, uint64_t r2);
+
+/* Ids of the kernel functions, for bf_kernel: any numbers do. */
+#define BPF_VM_RDONLY_CAST 1001
+#define BPF_VM_DYNPTR_SLICE 1002
+
+#endif /* BPF_VM_H */
