@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ext.h"
 #include "mutate.h"
 #include "table.h"
 
@@ -481,6 +482,39 @@ static void change_matches(struct value *v, struct rng *rng, const struct rulese
 	story_add(story, "[%u] match %+d bytes; ", at, by);
 }
 
+/* Another revision of the same match that we know, with its size; iptables sends the latest. */
+static void change_revision(struct value *v, struct rng *rng, struct story *story)
+{
+	const struct bf_match *other, *chosen = NULL;
+	struct xt_entry_match *m;
+	struct layout l;
+	uint32_t at, first, i;
+	int32_t by;
+
+	if (!layout_pick(v, rng, &l, &at))
+		return;
+	first = at + sizeof(struct ipt_entry);
+	m = (void *)(v->data + first);
+	if (first + sizeof(*m) > v->len ||
+	    entry(v, at)->target_offset < sizeof(struct ipt_entry) + sizeof(*m))
+		return;
+	for (i = 0; (other = bf_match_at(i)); i++)
+		if (!strncmp(other->name, m->u.user.name, XT_EXTENSION_MAXNAMELEN) &&
+		    (!chosen || rng_below(rng, 2)))
+			chosen = other;
+	if (!chosen)
+		return;
+	by = sizeof(*m) + XT_ALIGN(chosen->size) - m->u.match_size;
+	if (m->u.match_size + by > UINT16_MAX ||
+	    !splice(v, first + (by < 0 ? sizeof(*m) : m->u.match_size), by))
+		return;
+	m->u.match_size += by;
+	m->u.user.revision = chosen->revision;
+	entry(v, at)->target_offset += by;
+	entry(v, at)->next_offset += by;
+	story_add(story, "[%u] revision %u; ", at, chosen->revision);
+}
+
 static void change_bytes(struct value *v, struct rng *rng, struct story *story)
 {
 	uint32_t at = rng_below(rng, v->len);
@@ -492,7 +526,7 @@ static void change_bytes(struct value *v, struct rng *rng, struct story *story)
 static void change_once(struct value *v, struct rng *rng, const struct ruleset *sets, int nr_sets,
 			struct story *story)
 {
-	switch (rng_below(rng, 16)) {
+	switch (rng_below(rng, 18)) {
 	case 0:
 	case 1:
 	case 2:
@@ -518,6 +552,9 @@ static void change_once(struct value *v, struct rng *rng, const struct ruleset *
 		return change_insert(v, rng, sets, nr_sets, story);
 	case 14:
 		return change_matches(v, rng, sets, nr_sets, story);
+	case 15:
+	case 16:
+		return change_revision(v, rng, story);
 	default:
 		return change_bytes(v, rng, story);
 	}
