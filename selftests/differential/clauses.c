@@ -408,34 +408,34 @@ static void add_match(struct clauses *c, struct text *t, unsigned int hooks)
 
 void clauses_add(struct clauses *c, struct text *t, unsigned int hooks)
 {
-	if (rng_chance(c->r, 25)) {
+	if (rng_chance(c->r, 20)) {
 		add_not(c, t);
 		text_add(t, " -s ");
 		add_addr(c, t);
 	}
-	if (rng_chance(c->r, 25)) {
+	if (rng_chance(c->r, 20)) {
 		add_not(c, t);
 		text_add(t, " -d ");
 		add_addr(c, t);
 	}
-	if (hooks != FROM_OUTPUT && rng_chance(c->r, 20)) {
+	if (hooks != FROM_OUTPUT && rng_chance(c->r, 15)) {
 		add_not(c, t);
 		text_add(t, " -i ");
 		add_iface(c, t);
 	}
-	if (hooks != FROM_INPUT && rng_chance(c->r, 20)) {
+	if (hooks != FROM_INPUT && rng_chance(c->r, 15)) {
 		add_not(c, t);
 		text_add(t, " -o ");
 		add_iface(c, t);
 	}
-	if (rng_chance(c->r, 55))
+	if (rng_chance(c->r, 45))
 		add_protocol(c, t);
 	if (rng_chance(c->r, 6)) {
 		add_not(c, t);
 		text_add(t, " -f");
 	}
-	if (rng_chance(c->r, 35))
+	if (rng_chance(c->r, 30))
 		add_match(c, t, hooks);
-	if (rng_chance(c->r, 10))
+	if (rng_chance(c->r, 6))
 		add_match(c, t, hooks);
 }

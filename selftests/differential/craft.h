@@ -7,6 +7,7 @@
 
 #include "packet.h"
 #include "pool.h"
+#include "ruleset.h"
 
 /**
  * struct craft - what packets are made with
@@ -55,6 +56,9 @@ unsigned int craft_l4_header(const struct l3l4 *h);
 void craft_random(struct craft *c, unsigned int n);
 void craft_nasties(struct craft *c, unsigned int n);
 void craft_flows(struct craft *c, unsigned int n);
+
+/* About @n packets that match rules drawn at random, or nearly do. */
+void craft_aimed(struct craft *c, const struct ruleset *rules, unsigned int n);
 
 /* An address that is the host's, and one that is not and can be reached. */
 uint32_t craft_local(struct craft *c);

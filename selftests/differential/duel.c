@@ -275,6 +275,20 @@ static enum duel_result compare(struct duel *d, const struct trial *t, const str
 	return results && events && images ? DUEL_SAME : DUEL_DIFFERENT;
 }
 
+/* How much of the tables do the packets reach? */
+static void count_matched(struct duel *d, const struct table_image *image)
+{
+	uint32_t at = 0;
+
+	while (at < image->info.size) {
+		const struct ipt_entry *e = (const void *)(image->entries + at);
+
+		d->rules++;
+		d->rules_matched += e->counters.pcnt != 0;
+		at += e->next_offset;
+	}
+}
+
 /* Who enforces what the second world has? A table with rules that ip_tables does not have
  * is somebody else's. */
 static void count_enforcer(struct duel *d, const struct table_image *served)
@@ -306,6 +320,7 @@ enum duel_result duel_run(struct duel *d, const struct trial *t, struct text *wh
 	} else {
 		result = compare(d, t, o, why);
 		count_enforcer(d, &o[1].image);
+		count_matched(d, &o[1].image);
 	}
 	outcome_free(&o[0]);
 	outcome_free(&o[1]);

@@ -16,6 +16,7 @@
  * @runs: since the worlds were built
  * @by_kernel, @by_other: tables with rules that the kernel's ip_tables enforced in the second
  *	world, or that it did not know of
+ * @rules, @rules_matched: entries of all tables, and those that counted a packet
  */
 struct duel {
 	struct world side[2];
@@ -23,6 +24,7 @@ struct duel {
 	bool nat, verbose;
 	unsigned int runs;
 	unsigned long by_kernel, by_other;
+	unsigned long rules, rules_matched;
 };
 
 /* Build the worlds, or build them anew. 0 or -errno having said why. */

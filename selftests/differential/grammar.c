@@ -56,10 +56,14 @@ static unsigned int callee(struct plan *p, unsigned int chain)
 	return p->visits[chain] + p->visits[which] > MAX_VISITS ? 0 : which;
 }
 
-static void add_target(struct plan *p, struct text *t, unsigned int chain)
+/* @always: the rule has no condition. One that ends the chain hides all that follows it. */
+static void add_target(struct plan *p, struct text *t, unsigned int chain, bool always)
 {
 	unsigned int draw = rng_below(p->r, 100), which = 0;
 	char name[32];
+
+	if (always && (draw < 62 || draw >= 90) && rng_chance(p->r, 80))
+		draw = 75;
 
 	if (draw >= 62)
 		which = callee(p, chain);
@@ -80,12 +84,14 @@ static void draw_rule(struct plan *p, unsigned int chain)
 {
 	struct text *t = &p->rules[chain];
 	char name[32];
+	size_t before;
 
 	chain_name(p, chain, name);
 	text_add(t, "-A %s", name);
+	before = t->len;
 	clauses_add(&p->clauses, t, hooks_of(chain));
 	p->visits[chain]++;
-	add_target(p, t, chain);
+	add_target(p, t, chain, t->len == before);
 	text_add(t, "\n");
 }
 

@@ -76,8 +76,9 @@ static void draw_packets(struct session *s, const struct ruleset *rules, unsigne
 	pool_scan(&pool, text.s, r);
 	text_free(&text);
 	craft_captured(&c, &s->captured, captured);
-	craft_nasties(&c, n / 4);
-	craft_flows(&c, n / 5);
+	craft_aimed(&c, rules, n / 3);
+	craft_nasties(&c, n / 5);
+	craft_flows(&c, n / 6);
 	craft_random(&c, n > out->nr ? n - out->nr : 0);
 	remove_chance(out, rules->nat);
 }
