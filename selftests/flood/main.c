@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The filter table is replaced again and again while packets pour through all three hooks. No
+ * packet may pass that both tables drop, none may be dropped that both accept, and what the tables
+ * counted must add up to what came.
+ *
+ * Run it as it is to test the kernel, behind "bpfilter run --" to test bpfilter.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host.h"
+
+/**
+ * struct flood - one run
+ * @before, @after: the tables in front of and behind filter, at the end
+ * @counted: by the filter tables, all of them together
+ * @added: what was put in by IPT_SO_SET_ADD_COUNTERS
+ * @in_force: the entries of the table in force
+ */
+struct flood {
+	struct host host;
+	atomic_bool stop;
+	unsigned int test, failures;
+	struct seen before, after;
+	struct tally counted, added;
+	struct ipt_replace *in_force;
+};
+
+static void result(struct flood *f, int ok, const char *text, const char *which)
+{
+	printf("%s %u - %s: %s\n", ok ? "ok" : "not ok", ++f->test, which, text);
+	fflush(stdout);
+	f->failures += !ok;
+}
+
+static void *flood_in(void *arg)
+{
+	static const int hooks[] = {NF_INET_LOCAL_IN, NF_INET_FORWARD};
+	unsigned char packets[2 * CLASSES][PACKET_LEN];
+	struct flood *f = arg;
+	unsigned int i;
+
+	for (i = 0; i < 2 * CLASSES; i++)
+		host_packet(packets[i], i / 2, hooks[i % 2]);
+	for (i = 0; !atomic_load(&f->stop); i = (i + 1) % (2 * CLASSES))
+		if (write(f->host.tun, packets[i], PACKET_LEN) < 0)
+			return NULL;
+	return NULL;
+}
+
+static void *flood_out(void *arg)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(HOST_REMOTE)};
+	int sk = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	unsigned char packets[CLASSES][PACKET_LEN];
+	struct flood *f = arg;
+	unsigned int i;
+
+	for (i = 0; i < CLASSES; i++)
+		host_packet(packets[i], i, NF_INET_LOCAL_OUT);
+	/* EPERM is what the sender of a dropped packet is told. */
+	for (i = 0; !atomic_load(&f->stop); i = (i + 1) % CLASSES)
+		sendto(sk, packets[i], PACKET_LEN, 0, (struct sockaddr *)&to, sizeof(to));
+	close(sk);
+	return NULL;
+}
+
+/* The counters that the kernel gives back are the last of the table that goes. */
+static int replace(struct flood *f, enum flood_table which)
+{
+	struct ipt_replace *r = table_build(which);
+	int err = 0;
+
+	r->num_counters = f->in_force->num_entries;
+	r->counters = calloc(r->num_counters, sizeof(*r->counters));
+	if (setsockopt(f->host.control, IPPROTO_IP, IPT_SO_SET_REPLACE, r, sizeof(*r) + r->size)) {
+		err = -errno;
+		free(r->counters);
+		free(r);
+		return err;
+	}
+	table_tally(&f->counted, f->in_force->entries, f->in_force->size, r->counters);
+	free(r->counters);
+	r->counters = NULL;
+	free(f->in_force);
+	f->in_force = r;
+	return 0;
+}
+
+/* As iptables does after a replace, for the rules that it kept. */
+static int add_counters(struct flood *f)
+{
+	uint32_t n = f->in_force->num_entries, i;
+	size_t len = sizeof(struct xt_counters_info) + n * sizeof(struct xt_counters);
+	struct xt_counters_info *info = calloc(1, len);
+	int err = 0;
+
+	strcpy(info->name, "filter");
+	info->num_counters = n;
+	for (i = 0; i < n; i++)
+		info->counters[i] = (struct xt_counters){i + 1, 1000 * i};
+	if (setsockopt(f->host.control, IPPROTO_IP, IPT_SO_SET_ADD_COUNTERS, info, len))
+		err = -errno;
+	else
+		table_tally(&f->added, f->in_force->entries, f->in_force->size, info->counters);
+	free(info);
+	return err;
+}
+
+static struct ipt_replace *first_table(struct flood *f)
+{
+	struct ipt_getinfo info = {.name = "filter"};
+	socklen_t len = sizeof(info);
+	struct ipt_replace *r = table_build(TABLE_FLAT);
+
+	/* Of the table before the first only the number of entries is of interest. */
+	r->size = 0;
+	if (getsockopt(f->host.control, IPPROTO_IP, IPT_SO_GET_INFO, &info, &len))
+		info.num_entries = 0;
+	r->num_entries = info.num_entries;
+	return r;
+}
+
+static void pause_ms(unsigned int ms)
+{
+	struct timespec ts = {0, ms * 1000000L};
+
+	nanosleep(&ts, NULL);
+}
+
+static int run(struct flood *f, enum flood_table second, unsigned long count)
+{
+	unsigned long i;
+	int err = 0;
+
+	for (i = 0; i < count && !err; i++) {
+		err = replace(f, i % 2 ? second : TABLE_FLAT);
+		if (!err && i % 5 == 0)
+			err = add_counters(f);
+		/* Each table sees some packets, however fast replaces are. */
+		pause_ms(1);
+		if (i % 100 == 99)
+			printf("# %lu replaces\n", i + 1);
+	}
+	if (err)
+		printf("# replace %lu: %s\n", i, strerror(-err));
+	return err;
+}
+
+static int flood(struct flood *f, enum flood_table second, unsigned long count)
+{
+	pthread_t in, out;
+	int err = replace(f, TABLE_FLAT);
+
+	if (err || pthread_create(&in, NULL, flood_in, f))
+		return err ? err : -EAGAIN;
+	if (pthread_create(&out, NULL, flood_out, f)) {
+		atomic_store(&f->stop, true);
+		pthread_join(in, NULL);
+		return -EAGAIN;
+	}
+	err = run(f, second, count);
+	atomic_store(&f->stop, true);
+	pthread_join(in, NULL);
+	pthread_join(out, NULL);
+	/* What waits somewhere for its verdict gets it now. */
+	pause_ms(300);
+	if (!err)
+		err = replace(f, TABLE_FLAT);
+	if (!err)
+		err = host_seen(&f->host, "mangle", &f->before);
+	if (!err)
+		err = host_seen(&f->host, "security", &f->after);
+	return err;
+}
+
+static unsigned long sum(const struct seen *s, unsigned int class)
+{
+	return s->of[NF_INET_LOCAL_IN][class] + s->of[NF_INET_FORWARD][class] +
+	       s->of[NF_INET_LOCAL_OUT][class];
+}
+
+static int adds_up(const struct flood *f)
+{
+	unsigned int class;
+	int ok = 1;
+
+	for (class = 0; class < CLASSES; class++) {
+		struct xt_counters c = f->counted.of[class], a = f->added.of[class];
+		unsigned long came = sum(&f->before, class);
+
+		printf("# class %u: %lu came, %lu counted, %lu passed\n", class, came,
+		       (unsigned long)(c.pcnt - a.pcnt), sum(&f->after, class));
+		ok &= c.pcnt - a.pcnt == came && c.bcnt - a.bcnt == came * PACKET_LEN;
+	}
+	return ok;
+}
+
+static void judge(struct flood *f, const char *which)
+{
+	static const int hooks[] = {NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT};
+	unsigned int i, class;
+	int enough = 1, lost = 0, leaked = 0;
+
+	for (i = 0; i < 3; i++) {
+		for (class = 0; class < CLASSES; class++)
+			enough &= f->before.of[hooks[i]][class] > 100;
+		lost |= f->before.of[hooks[i]][CLASS_PASS] != f->after.of[hooks[i]][CLASS_PASS];
+		leaked |= f->after.of[hooks[i]][CLASS_DROP] != 0;
+	}
+	result(f, enough, "packets of all classes came to all hooks", which);
+	result(f, adds_up(f), "what was counted is what came", which);
+	result(f, !lost, "nothing was dropped that both tables accept", which);
+	result(f, !leaked, "nothing passed that both tables drop", which);
+	result(f, sum(&f->after, CLASS_FIRST) && sum(&f->after, CLASS_SECOND) &&
+			  sum(&f->after, CLASS_FIRST) < sum(&f->before, CLASS_FIRST) &&
+			  sum(&f->after, CLASS_SECOND) < sum(&f->before, CLASS_SECOND),
+	       "either table was in force for a while", which);
+}
+
+static void flood_with(struct flood *f, enum flood_table second, unsigned long count,
+		       const char *which)
+{
+	struct timespec start, end;
+	int err;
+
+	*f = (struct flood){.test = f->test, .failures = f->failures};
+	if (host_open(&f->host)) {
+		result(f, 0, "a host", which);
+		return;
+	}
+	f->in_force = first_table(f);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	err = flood(f, second, count);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	printf("# %s: %.1f s\n", which,
+	       (end.tv_sec - start.tv_sec) + (end.tv_nsec - start.tv_nsec) / 1e9);
+	if (err)
+		result(f, 0, strerror(-err), which);
+	else
+		judge(f, which);
+	free(f->in_force);
+	close(f->host.tun);
+	close(f->host.control);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000;
+	unsigned long handovers = argc > 2 ? strtoul(argv[2], NULL, 0) : count / 5;
+	struct flood f = {.test = 0};
+
+	if (argc > 3 || !count) {
+		fprintf(stderr, "usage: flood [REPLACES [HANDOVERS]]\n");
+		return 2;
+	}
+	if (geteuid()) {
+		printf("1..0 # SKIP needs root\n");
+		return 4;
+	}
+	printf("TAP version 13\n");
+	flood_with(&f, TABLE_CHAIN, count, "two tables");
+	if (handovers)
+		flood_with(&f, TABLE_FOREIGN, handovers, "a table, and one for ip_tables");
+	printf("1..%u\n", f.test);
+	return f.failures != 0;
+}
