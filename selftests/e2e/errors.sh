@@ -88,7 +88,6 @@ fails 124 'helper|no-run-dir' "the helper's folder cannot be made" \
 
 filtered host sh -c 'exit 7'
 same "the status of COMMAND is the status of run" 7 $?
-# shellcheck disable=SC2016
 filtered host sh -c 'kill -TERM $$'
 same "a COMMAND that a signal ends" 143 $?
 helper_kill TERM

@@ -21,7 +21,6 @@ for word in $("$BPFILTER" --help | grep -oE '^  bpfilter [a-z]+|--[a-z]+' | awk 
 done
 
 # Every file that the documents name exists.
-# shellcheck disable=SC2016
 for file in $(grep -ohE '`(codegen|umh|include|selftests|docs|tools|demo)/[A-Za-z0-9_./-]*`' \
 	      "$top/README.md" "$top"/docs/*.md | tr -d '`' | sort -u); do
 	expect "$file, which a document names, exists" test -e "$top/$file"
