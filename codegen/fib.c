@@ -561,6 +561,13 @@ void bf_fib_function(struct bf_asm *a, int walk)
 	emit_ends(&w);
 }
 
+void bf_fib_opaque_zero(struct bf_asm *a, int dst, int any, int tmp)
+{
+	bf_mov(a, dst, any);
+	bf_mov(a, tmp, any);
+	bf_alu(a, BPF_XOR, dst, tmp);
+}
+
 /*
  *	hash = net->ipv4.fib_table_hash;
  *	node = hash[RT_TABLE_LOCAL & (size - 1)].first;
@@ -568,25 +575,30 @@ void bf_fib_function(struct bf_asm *a, int walk)
  *	bpf_loop(MAX_STEPS, walk, context, 0);
  *	if (phase != PHASE_DONE)
  *		goto stuck;
+ *
+ * Nothing in the context begins with a value that the verifier knows: see bf_fib_opaque_zero().
  */
 void bf_fib_walk(struct bf_asm *a, int walk, int stuck)
 {
+	static const int zero[] = { BF_FIB_INDEX, BF_FIB_PHASE, BF_FIB_HOP, BF_FIB_DIFF };
 	/* FIB_TABLE_HASHSZ is 256, or 2 where there are just the two tables. */
 	int slot = RT_TABLE_LOCAL & ((a->kernel->fib_multiple_tables ? 256 : 2) - 1);
+	unsigned int i;
 
+	_Static_assert(PHASE_TABLE == 0, "the walk begins with the table");
 	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_10, BF_FIB_BASE + BF_FIB_NET);
 	bf_raw(a, BPF_REG_1, a->kernel->net_fib_table_hash);
 	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
 	bf_raw(a, BPF_REG_1, slot * 8);
 	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
 	bf_stx(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_NODE, BPF_REG_1);
-	bf_sti(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_PARENT, 0);
-	bf_sti(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_INFO, 0);
-	bf_sti(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_INDEX, 0);
-	bf_sti(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_HOP, 0);
-	bf_sti(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_DIFF, 0);
-	bf_sti(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_PHASE, PHASE_TABLE);
-	bf_sti(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_TYPE, RTN_BROADCAST);
+	bf_fib_opaque_zero(a, BPF_REG_2, BPF_REG_1, BPF_REG_3);
+	bf_stx(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_PARENT, BPF_REG_2);
+	bf_stx(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_INFO, BPF_REG_2);
+	for (i = 0; i < ARRAY_SIZE(zero); i++)
+		bf_stx(a, BPF_W, BPF_REG_10, BF_FIB_BASE + zero[i], BPF_REG_2);
+	bf_alui(a, BPF_XOR, BPF_REG_2, RTN_BROADCAST);
+	bf_stx(a, BPF_W, BPF_REG_10, BF_FIB_BASE + BF_FIB_TYPE, BPF_REG_2);
 
 	bf_movi(a, BPF_REG_1, MAX_STEPS);
 	bf_function_addr(a, BPF_REG_2, walk);

@@ -38,6 +38,18 @@ enum bf_fib {
  */
 void bf_fib_walk(struct bf_asm *a, int walk, int stuck);
 
+/**
+ * bf_fib_opaque_zero - emit dst = 0 such that the verifier cannot tell
+ * @any: a register that holds a number of 64 bits
+ * @tmp: a register to be clobbered; none of the three is another
+ *
+ * The context of the walk must not begin with values that the verifier knows. Linux 6.18 takes a
+ * constant on the stack of a global function to be still there in later steps of a bpf_loop(), and
+ * removes code that it thinks is never reached: the way back up the trie. What is unknown
+ * from the start cannot be mistaken, and makes verification shorter as well.
+ */
+void bf_fib_opaque_zero(struct bf_asm *a, int dst, int any, int tmp);
+
 /* Emit that function, which uses no stack. Once per program, outside of any other function. */
 void bf_fib_function(struct bf_asm *a, int walk);
 

@@ -74,7 +74,8 @@ static void emit_context(struct bf_asm *a, int known)
 	bf_raw(a, BPF_REG_7, k->state_net);
 	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
 	bf_stx(a, BPF_DW, BPF_REG_10, BF_FIB_BASE + BF_FIB_NET, BPF_REG_1);
-	bf_movi(a, BPF_REG_1, 0);
+	bf_fib_opaque_zero(a, BPF_REG_2, BPF_REG_1, BPF_REG_3);
+	bf_mov(a, BPF_REG_1, BPF_REG_2);
 	bf_ldx(a, BPF_B, BPF_REG_8, BPF_REG_6, offsetof(struct addrtype_state, dev));
 	bf_jifi(a, BPF_JEQ, BPF_REG_8, DEV_ANY, no_dev);
 	bf_jifi(a, BPF_JEQ, BPF_REG_8, DEV_OUT, out);
