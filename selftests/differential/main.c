@@ -15,6 +15,7 @@
 
 #include <dirent.h>
 
+#include "lab.h"
 #include "session.h"
 
 static const char usage[] =
@@ -25,7 +26,7 @@ static const char usage[] =
 	"  --sets=N          random rule sets (300)\n"
 	"  --packets=N       packets for each (1000)\n"
 	"  --corpus=DIR      saves/*.save and pcaps/* there ($BPFILTER_CORPUS)\n"
-	"  --rules-dir=DIR   more dumps\n"
+	"  --rules-dir=DIR   more dumps (selftests/rules, where there is such a folder)\n"
 	"  --rules=FILE      only this dump\n"
 	"  --set=N           only random rule set N\n"
 	"  --soak            random rule sets until stopped\n"
@@ -218,12 +219,24 @@ static void run(struct session *s, const struct command_line *cl)
 		run_all(s);
 }
 
+/* What "" and nothing mean. */
+static void settle(struct session *s)
+{
+	if (s->corpus && !*s->corpus)
+		s->corpus = NULL;
+	if (!s->rules_dir && !access("selftests/rules", R_OK))
+		s->rules_dir = "selftests/rules";
+	if (s->rules_dir && !*s->rules_dir)
+		s->rules_dir = NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct session s = {.seed = time(NULL), .sets = 300, .packets = 1000,
 			    .corpus = getenv("BPFILTER_CORPUS")};
 	struct command_line cl = {.left = "", .set = -1};
 	char right[512];
+	struct lab lab;
 
 	if (!parse(argc, argv, &s, &cl)) {
 		fputs(usage, stderr);
@@ -239,19 +252,20 @@ int main(int argc, char **argv)
 		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter");
 	if (!cl.right)
 		cl.right = right;
-	if (s.corpus && !*s.corpus)
-		s.corpus = NULL;
+	settle(&s);
 	stay_here();
 	printf("TAP version 13\n# seed %llu, left \"%s\", right \"%s\"\n",
 	       (unsigned long long)s.seed, cl.left, cl.right);
 	load_captures(&s);
-	if (!open_worlds(&s, &cl)) {
+	if (lab_begin(&lab) || !open_worlds(&s, &cl)) {
 		printf("Bail out! no worlds\n");
+		lab_end(&lab);
 		return 1;
 	}
 	run(&s, &cl);
 	duel_close(&s.duel[0]);
 	duel_close(&s.duel[1]);
+	lab_end(&lab);
 	printf("1..%u\n", s.test);
 	return s.failures != 0;
 }

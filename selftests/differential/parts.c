@@ -76,6 +76,9 @@ void session_random(struct session *s)
 	say_enforcers(s);
 	session_result(s, !bad, "%lu random rule sets, %lu pairs, %lu differ (seed %llu)", i,
 		       s->done_pairs - pairs, bad, (unsigned long long)s->seed);
+	if (s->strict)
+		session_result(s, !s->duel[0].by_kernel && !s->duel[1].by_kernel,
+			       "none of these tables was left to ip_tables");
 	refused = s->refused - refused;
 	session_result(s, refused * 5 < i, "the grammar makes tables that are accepted (%lu of %lu)",
 		       i - refused, i);
