@@ -23,10 +23,11 @@ struct bf_hold;
  * namespace. Returns 0, or -errno where the kernel lacks nf_tables or nfnetlink_queue
  * (-EOPNOTSUPP), or another process holds (-EBUSY); nothing is held then.
  *
- * While packets are held the caller may attach programs and change the kernel's table, but must not
- * detach a link: the kernel drops all queued packets of a namespace when a hook is
- * unregistered. And at every instant one of the two tables must be fully in force, for if the
- * process dies the hold goes with it.
+ * While packets are held the caller may attach programs and change the kernel's table, but no hook of
+ * the namespace may be unregistered, for then the kernel drops all that is queued: detach no
+ * link, and keep conntrack (bf_ct_pin()) if the kernel's table might be its last user. And at
+ * every instant one of the two tables must be fully in force, for if the process dies the hold
+ * goes with it.
  */
 int bf_hold_begin(struct bf_hold **hold, struct bf_why *why);
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "conntrack.h"
 #include "hold.h"
 #include "kernel_table.h"
 #include "nft.h"
@@ -319,6 +320,36 @@ TEST_F(one, loss_is_told)
 	EXPECT_EQ(0, testnet_sh(self->net.r, "nft delete table ip x"));
 	EXPECT_EQ(-ENOBUFS, bf_hold_end(h));
 	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+}
+
+/*
+ * Conntrack's hooks go with its last user, and emptying the kernel's table can be that: a caller has to
+ * see to it that conntrack stays (bf_ct_pin()) while it does so.
+ */
+TEST_F(one, conntrack_goes_meanwhile)
+{
+	struct bf_ct_pin *pin = NULL;
+	struct bf_hold *h;
+	long end;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (testnet_sh(
+			    self->net.r,
+			    "XTABLES_LOCKFILE=/tmp/bf_test_hold.lock iptables-legacy -A FORWARD -m "
+			    "conntrack --ctstate INVALID -j DROP"))
+			SKIP(return, "no iptables-legacy");
+		if (i)
+			ASSERT_EQ(0, bf_ct_pin(&pin, NULL));
+		ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+		EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
+		EXPECT_EQ(0, testnet_sh(self->net.r,
+					"XTABLES_LOCKFILE=/tmp/bf_test_hold.lock "
+					"iptables-legacy -F; rm -f /tmp/bf_test_hold.lock"));
+		end = bf_hold_end(h);
+		EXPECT_TRUE(i ? end >= 1 : end == -ENOBUFS);
+	}
+	bf_ct_unpin(pin);
 }
 
 /* TCP with packets larger than the MTU arrives whole and stays large. */
