@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tables as programs in the kernel, run on one packet at a time by BPF_PROG_TEST_RUN, without
+ * being attached anywhere. In a sandbox.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "walk.h"
+
+#include "load.h"
+#include "program.h"
+#include "sandbox.h"
+
+/**
+ * run_load - check, compile and load a table
+ *
+ * 0, -errno of bf_compile() or bf_load(), or -EINVAL if the check refuses the table.
+ */
+int run_load(struct sandbox *s, struct blob *b, enum bf_form form, struct bf_loaded **loaded,
+	     struct bf_why *why);
+
+/*
+ * Which interfaces a packet has in a hook of a test run: the kernel gives it the loopback, but not in
+ * all versions where one would expect it (verify_and_copy_hook_state() of net/bpf/test_run.c).
+ */
+int run_interfaces(struct sandbox *s, struct packet *p);
+
+/* Run the program on a packet. What it returned, or -errno. */
+int run_packet(const struct bf_loaded *loaded, const struct packet *p);
+
+/**
+ * struct run - a table in both forms, to be compared with the model
+ * @b: the table
+ * @loaded: straight-line, records; NULL where it does not fit
+ * @with: what interfaces a packet has in each hook
+ */
+struct run {
+	struct sandbox s;
+	struct blob b;
+	struct bf_loaded *loaded[2];
+	struct packet with[NF_INET_NUMHOOKS];
+};
+
+/* As sandbox_enter(). */
+int run_begin(struct run *r);
+void run_end(struct run *r);
+
+/* @b in each form that it fits into. False if one that should take it does not. */
+bool run_load_forms(struct run *r);
+/* Lets go of the table and of @b. */
+void run_unload(struct run *r);
+
+/*
+ * Does the packet meet with the same verdict in every form as in the model, and count the same? What is
+ * different is printed. The interfaces are filled in. A limit is taken for one that is never reached.
+ */
+bool run_agrees(struct run *r, struct packet *p);
+
+#endif /* RUN_H */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A place to load, attach and pin things in: namespaces of this process's own.
+ */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <sys/types.h>
+
+struct bf_env;
+
+/**
+ * struct sandbox - a network and a mount namespace with a bpffs, private to this process
+ * @netns: descriptor of the network namespace; its loopback is up
+ * @inode: of it
+ * @dir: a temporary folder, where the bpffs is; BPFILTER_PIN_DIR is below it
+ * @env: opened in there
+ */
+struct sandbox {
+	int netns;
+	ino_t inode;
+	char dir[64];
+	struct bf_env *env;
+	char why[256];
+};
+
+/*
+ * Makes it, and moves the calling thread into it. 0; 1 if this machine cannot have one, and the test
+ * has to be skipped, for the reason in @why; -1 if it should be able to, and @why says what failed.
+ */
+int sandbox_enter(struct sandbox *s);
+void sandbox_leave(struct sandbox *s);
+
+/* Open file descriptors of this process, to find those that were left. */
+unsigned int open_descriptors(void);
+
+#endif /* SANDBOX_H */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the kernel's ip_tables would do, as plainly as it can be written: the model that compiled
+ * tables are compared with. It shares with them only how one rule is understood (bf_rule_eval()).
+ */
+#ifndef WALK_H
+#define WALK_H
+
+#include "blob.h"
+
+#include "ir.h"
+
+/* The longest packet of the tests, its IP header included. */
+#define PACKET_MAX 160
+
+/**
+ * struct packet - an IPv4 packet on its way through one hook
+ * @data: @len bytes, from the IP header
+ * @in, @out: names of the interfaces; empty where the hook has none
+ */
+struct packet {
+	uint8_t data[PACKET_MAX];
+	uint32_t len;
+	unsigned int hook;
+	char in[IFNAMSIZ], out[IFNAMSIZ];
+};
+
+/* The key of a packet without a connection or a mark, as ir.h describes it. */
+void packet_key(const struct packet *p, uint32_t key[BF_NR_FIELDS]);
+
+/**
+ * walk - ipt_do_table()
+ * @counters: one for each entry, which it adds to
+ * @cond: decides the conditions; see bf_rule_eval()
+ *
+ * Returns NF_ACCEPT or NF_DROP.
+ */
+int walk(const struct bf_table *t, unsigned int hook, const uint32_t *key,
+	 int (*cond)(void *arg, const struct bf_cond *cond), void *arg,
+	 struct xt_counters *counters);
+
+#endif /* WALK_H */
