@@ -12,6 +12,9 @@
 
 #include "compile.h"
 
+/* More than that cannot fit: each is ten instructions and more, and no jump reaches beyond 32767. */
+#define MAX_COST 4096
+
 struct straight {
 	struct bf_asm *a;
 	const struct bf_rules *rules;
@@ -111,7 +114,7 @@ static void emit_action(struct straight *s, const struct bf_code *code, int back
 	}
 }
 
-/* From entry @i to the end of its chain; RETURN leads to @back. Recursion is bounded by the cost. */
+/* From entry @i to the end of its chain; RETURN leads to @back. Recursion is bounded by MAX_COST. */
 static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth)
 {
 	const struct bf_code *code;
@@ -154,6 +157,8 @@ int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_p
 	struct straight s = {.a = a, .rules = rules};
 	uint32_t i, hook;
 
+	if (rules->max_cost > MAX_COST)
+		return -E2BIG;
 	s.accept = bf_asm_label(a);
 	s.drop = bf_asm_label(a);
 	for (i = 0; i < rules->nr_types; i++)
