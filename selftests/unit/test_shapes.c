@@ -161,7 +161,7 @@ TEST_F(shapes, more_jumps_than_the_stack_has_room_for)
 TEST_F(shapes, too_many_ways)
 {
 	static const enum bf_form forms[] = {BF_FORM_STRAIGHT, BF_FORM_RECORDS, BF_FORM_AUTO};
-	uint32_t rules[41];
+	uint32_t rules[61];
 	unsigned int i;
 
 	blob_hook(&self->r.b, NF_INET_LOCAL_IN);
