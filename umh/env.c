@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "asm.h"
@@ -21,7 +22,7 @@
 
 /* What the clock program writes. */
 struct clock_sample {
-	uint64_t jiffies, ns;
+	uint64_t jiffies;
 };
 
 struct bf_env {
@@ -63,8 +64,6 @@ static int load_clock(int map)
 	bf_mov(&a, BPF_REG_6, BPF_REG_0);
 	bf_helper(&a, BPF_FUNC_jiffies64);
 	bf_stx(&a, BPF_DW, BPF_REG_6, 0, BPF_REG_0);
-	bf_helper(&a, BPF_FUNC_ktime_get_ns);
-	bf_stx(&a, BPF_DW, BPF_REG_6, 8, BPF_REG_0);
 	bf_asm_here(&a, end);
 	bf_movi(&a, BPF_REG_0, 0);
 	bf_exit(&a);
@@ -88,37 +87,19 @@ static int sample_clock(struct bf_env *env, struct clock_sample *sample)
 	return 0;
 }
 
-/* Waits for the next tick. */
-static int sample_tick(struct bf_env *env, struct clock_sample *tick)
+/*
+ * CONFIG_HZ, exactly: the coarse clock moves by a tick at a time and says so. Measuring ticks
+ * goes wrong whenever this task is not run for a moment, and then every -m limit is off.
+ */
+static int find_hz(struct bf_env *env)
 {
-	struct clock_sample before;
-	int err = sample_clock(env, &before);
+	struct timespec tick;
 
-	do
-		err = err ?: sample_clock(env, tick);
-	while (!err && tick->jiffies == before.jiffies);
-	return err;
-}
-
-/* CONFIG_HZ is not told to user space: measure a few ticks and take what it can be. */
-static int measure_hz(struct bf_env *env)
-{
-	static const unsigned int known[] = {24, 32, 48, 64, 100, 128, 200, 250, 256, 300, 500, 1000,
-					     1024, 1200};
-	struct clock_sample first, last;
-	unsigned int i, best = 0;
-	int err = sample_tick(env, &first);
-	double hz;
-
-	for (i = 0; i < 4; i++)
-		err = err ?: sample_tick(env, &last);
-	if (err)
-		return err;
-	hz = (last.jiffies - first.jiffies) * 1e9 / (last.ns - first.ns);
-	for (i = 1; i < ARRAY_SIZE(known); i++)
-		if (hz > (known[i - 1] + known[i]) / 2.0)
-			best = i;
-	env->kernel.hz = known[best];
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick))
+		return -errno;
+	if (tick.tv_sec || tick.tv_nsec <= 0)
+		return -ERANGE;
+	env->kernel.hz = (1000000000 + tick.tv_nsec / 2) / tick.tv_nsec;
 	return 0;
 }
 
@@ -142,8 +123,8 @@ static int open_clock(struct bf_env *env, struct bf_why *why)
 	if (env->clock_prog < 0)
 		return bf_why(why, env->clock_prog, "cannot load a BPF program (%s): run as root, with "
 			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", strerror(-env->clock_prog));
-	err = measure_hz(env);
-	return err ? bf_why(why, err, "cannot run a BPF program (%s)", strerror(-err)) : 0;
+	err = find_hz(env);
+	return err ? bf_why(why, err, "cannot tell how long a tick is (%s)", strerror(-err)) : 0;
 }
 
 /* Can a program of ours be loaded for the netfilter hooks at all? */
