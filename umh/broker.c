@@ -200,40 +200,58 @@ static void ignore_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
+/* What all threads share; not freed, since they end only with the process. */
+static struct broker *new_broker(int listener)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->listener = listener;
+	b->probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	pthread_mutex_init(&b->lock, NULL);
+	if (b->probe < 0 || syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &b->sizes))
+		return NULL;
+	/* An older kernel fills in less than we look at. */
+	if (b->sizes.seccomp_notif < sizeof(struct seccomp_notif))
+		b->sizes.seccomp_notif = sizeof(struct seccomp_notif);
+	if (b->sizes.seccomp_notif_resp < sizeof(struct seccomp_notif_resp))
+		b->sizes.seccomp_notif_resp = sizeof(struct seccomp_notif_resp);
+	return b;
+}
+
+static void close_stdio(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	close(null);
+}
+
 int bf_broker_main(int listener, int ready, int run)
 {
-	struct broker b = {.listener = listener, .lock = PTHREAD_MUTEX_INITIALIZER};
-	int err, null;
+	struct broker *b;
+	int err;
 
 	ignore_signals();
-	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &b.sizes))
-		return -errno;
-	if (b.sizes.seccomp_notif < sizeof(struct seccomp_notif))
-		b.sizes.seccomp_notif = sizeof(struct seccomp_notif);
-	if (b.sizes.seccomp_notif_resp < sizeof(struct seccomp_notif_resp))
-		b.sizes.seccomp_notif_resp = sizeof(struct seccomp_notif_resp);
-	b.probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (b.probe < 0)
-		return -errno;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		close(null);
-	}
+	close_stdio();
 	/* Directories in use must not be kept from being unmounted by one that stays behind. */
 	if (chdir("/"))
 		return -errno;
-
-	pthread_mutex_lock(&b.lock);
-	err = add_thread(&b);
-	pthread_mutex_unlock(&b.lock);
+	b = new_broker(listener);
+	if (!b)
+		return -ENOMEM;
+	pthread_mutex_lock(&b->lock);
+	err = add_thread(b);
+	pthread_mutex_unlock(&b->lock);
 	if (err)
 		return err;
 	if (write(ready, "", 1) != 1)
 		return -errno;
 	close(ready);
-	wait_for_the_end(&b, run);
-	/* Threads that wait in the kernel do not come back; their process ends with them. */
+	wait_for_the_end(b, run);
 	return 0;
 }

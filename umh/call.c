@@ -37,8 +37,8 @@
 /* PIDFD_THREAD, Linux 6.9 */
 #define PIDFD_OF_THREAD O_EXCL
 
-/* How often a call that has not begun is sent to a new helper. */
-#define MAX_TRIES 3
+/* How often a call that has not begun is sent to a new helper, should they keep dying. */
+#define MAX_TRIES 5
 
 /**
  * struct call - a call being answered
@@ -387,7 +387,7 @@ static int connect_helper(struct call *c)
 		return 0;
 	sk = bf_client_start(&exit_code, &why);
 	if (sk < 0) {
-		bf_log(BF_LOG_ERR, "an iptables call failed: %s", why.text);
+		bf_log(BF_LOG_ERR, "iptables: %s", why.text);
 		return sk;
 	}
 	c->s->helper = sk;
@@ -402,19 +402,20 @@ static int connect_helper(struct call *c)
 static int forward(struct call *c)
 {
 	ssize_t len = bf_sockopt_payload_len(c->op, &c->head, c->optlen);
-	bool sent;
+	bool sent = false;
 	int tries, ret;
 
 	if (len < 0)
 		return len;
-	for (tries = 0; tries < MAX_TRIES; tries++) {
-		if (connect_helper(c))
+	for (tries = 0; tries < MAX_TRIES && !(sent && !c->args.get); tries++) {
+		ret = connect_helper(c);
+		if (ret == -EAGAIN)
+			continue;
+		if (ret)
 			return -EAGAIN;
 		ret = exchange(c, len, &sent);
 		if (ret != -ECONNRESET)
 			return ret;
-		if (sent && !c->args.get)
-			break;
 	}
 	bf_log(BF_LOG_WARN, "the helper died during an iptables call");
 	return -EAGAIN;

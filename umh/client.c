@@ -188,7 +188,7 @@ static int no_helper(int *exit_code, struct bf_why *why, int err)
 	if (bf_client_path(path, BF_LOG_NAME))
 		path[0] = '\0';
 	return bf_why(why, err, "the helper could not be started (%s): look into %s",
-		      err == -ECHILD ? "it died" : strerror(-err), path);
+		      err == -EAGAIN ? "it died" : strerror(-err), path);
 }
 
 /* With the start lock held. */
@@ -209,13 +209,13 @@ static int start_locked(int *exit_code, struct bf_why *why)
 	}
 	err = spawn(&report);
 	if (err)
-		return no_helper(exit_code, why, err);
+		return no_helper(exit_code, why, err == -ECHILD ? -EAGAIN : err);
 	if (report.exit_code) {
 		*exit_code = report.exit_code;
 		return bf_why(why, -ECHILD, "%s", report.why.text);
 	}
 	sk = bf_client_connect();
-	return sk < 0 ? no_helper(exit_code, why, sk) : sk;
+	return sk < 0 ? no_helper(exit_code, why, -EAGAIN) : sk;
 }
 
 /* The start lock, in a run directory that only we may enter. */

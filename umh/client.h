@@ -46,7 +46,8 @@ int bf_client_connect(void);
  *
  * Many may do so at once: one helper is started. May be called on any thread. Below "bpfilter
  * run" no helper is started (it would live under the same filter): the one outside is asked to.
- * Returns a socket as bf_client_connect(), or -errno.
+ * Returns a socket as bf_client_connect(), or -errno: -EAGAIN if the helper died while it started,
+ * without a reason of its own.
  */
 int bf_client_start(int *exit_code, struct bf_why *why);
 

@@ -20,27 +20,33 @@
 #include "client.h"
 #include "cmd.h"
 #include "env.h"
-#include "netns_find.h"
+#include "leftover.h"
 #include "server.h"
 #include "worker.h"
 
 static const char usage[] =
-	"Usage: bpfilter umh [--foreground]\n"
+	"Usage: bpfilter umh [--foreground [--idle=SECONDS]]\n"
 	"\n"
 	"The helper, which answers iptables for all network namespaces. The other commands start\n"
 	"it when they need it. Without --foreground it returns when the helper is ready.\n"
 	"When it ends, what it has put into force stays in force.\n"
 	"\n"
-	"  --foreground  stay; the log goes to stderr\n"
-	"  --help        this text\n";
+	"  --foreground    stay; the log goes to stderr\n"
+	"  --idle=SECONDS  with --foreground: how long to keep a namespace in mind in which there is\n"
+	"                  nothing to do; 30 if not given\n"
+	"  --help          this text\n";
+
+#define IDLE_MS 30000
 
 /**
  * struct helper - what it opens when it starts, in this order
  * @report: where to say how that went, or -1
+ * @idle_ms: as for bf_workers_new()
  * @lock: held as long as it lives: there is one helper for a run directory
  */
 struct helper {
 	int report;
+	int idle_ms;
 	int lock;
 	struct bf_env *env;
 	struct bf_workers *workers;
@@ -159,31 +165,6 @@ static int open_signals(struct helper *h)
 	return h->signals < 0 ? -errno : 0;
 }
 
-static void opened(struct bf_job *job, int error, void *data, size_t len)
-{
-	free(data);
-	free(job);
-}
-
-/* A namespace in which a former helper has left something. */
-static int take_up(void *ctx, int netns)
-{
-	struct helper *h = ctx;
-	struct bf_job *job = calloc(1, sizeof(*job));
-	int err;
-
-	if (!job) {
-		close(netns);
-		return -ENOMEM;
-	}
-	job->req.op = BF_JOB_OPEN;
-	job->done = opened;
-	err = bf_workers_submit(h->workers, netns, job);
-	if (err)
-		free(job);
-	return err;
-}
-
 static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 {
 	const char *missing;
@@ -210,13 +191,13 @@ static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 	if (err)
 		return err;
 	*exit_code = BF_EXIT_NO_HELPER;
-	h->workers = bf_workers_new(h->env);
+	h->workers = bf_workers_new(h->env, h->idle_ms);
 	if (!h->workers)
 		return bf_why(why, -ENOMEM, "no memory");
 	err = bf_server_new(h->workers, &h->server);
 	if (err)
 		return bf_why(why, err, "cannot make an epoll: %s", strerror(-err));
-	err = bf_netns_find(take_up, h);
+	err = bf_leftover_take_up(h->workers);
 	if (err)
 		bf_log(BF_LOG_WARN, "cannot look for what a former helper has left: %s",
 		       strerror(-err));
@@ -246,9 +227,15 @@ static void close_all(struct helper *h)
 		close(h->lock);
 }
 
-static int foreground(int report_fd)
+static int foreground(int report_fd, int idle_ms)
 {
-	struct helper h = {.report = report_fd, .lock = -1, .sk = -1, .signals = -1};
+	struct helper h = {
+		.report = report_fd,
+		.idle_ms = idle_ms,
+		.lock = -1,
+		.sk = -1,
+		.signals = -1,
+	};
 	struct bf_why why = {};
 	int exit_code, err;
 
@@ -303,18 +290,24 @@ int bf_cmd_umh(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"foreground", no_argument, NULL, 'f'},
+		{"idle", required_argument, NULL, 'i'},
 		{"report-fd", required_argument, NULL, 'r'},
 		{"help", no_argument, NULL, 'h'},
 		{},
 	};
 	bool stay = false;
-	int opt, report_fd = -1;
+	int opt, report_fd = -1, idle_ms = IDLE_MS;
 
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'f':
 			stay = true;
+			break;
+		case 'i':
+			idle_ms = atoi(optarg) * 1000;
+			if (idle_ms <= 0)
+				return bf_usage_error(argv);
 			break;
 		case 'r':
 			report_fd = atoi(optarg);
@@ -329,5 +322,5 @@ int bf_cmd_umh(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bf_usage_error(argv);
-	return stay ? foreground(report_fd) : background();
+	return stay ? foreground(report_fd, idle_ms) : background();
 }

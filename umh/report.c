@@ -53,6 +53,7 @@ static int render(struct gather *g, void **data, size_t *len)
 		entries[i].inode = g->all[i]->inode;
 		entries[i].name = g->all[i]->name;
 		entries[i].status = g->all[i]->filter;
+		entries[i].error = g->all[i]->error;
 	}
 	err = bf_status_render(entries, g->nr, g->job->req.len > 0 && json[0], &text);
 	free(entries);
@@ -160,6 +161,8 @@ void bf_report_gather(struct bf_workers *ws, struct bf_job *job)
 	g->job = job;
 	g->missing = 1;
 	pthread_mutex_init(&g->lock, NULL);
+	if (job->req.op == BF_CMD_STATUS)
+		bf_workers_recall(ws);
 	bf_workers_broadcast(ws, make_job, g);
 	pthread_mutex_lock(&g->lock);
 	arrived(g);

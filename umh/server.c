@@ -118,7 +118,7 @@ static void dispatch(struct bf_server *s, struct bf_conn *c)
 	bf_wire_reader_init(&c->reader);
 	c->reserved = 0;
 	if (netns >= 0 && (bf_sockopt_is_ours(job->req.op) || job->req.op == BF_CMD_DETACH)) {
-		err = bf_workers_submit(s->ws, netns, job);
+		err = bf_workers_submit(s->ws, netns, NULL, job);
 	} else {
 		if (netns >= 0)
 			close(netns);

@@ -44,8 +44,9 @@ ssize_t bf_sockopt_head_len(uint32_t op, int optlen)
 		ok = optlen > len;
 		break;
 	case BPFILTER_GET | IPT_SO_GET_INFO:
-		len = sizeof(struct ipt_getinfo);
-		ok = optlen == len;
+		/* The rest of it is only written: a fault there comes last. */
+		len = XT_TABLE_MAXNAMELEN;
+		ok = optlen == sizeof(struct ipt_getinfo);
 		break;
 	case BPFILTER_GET | IPT_SO_GET_ENTRIES:
 		len = sizeof(struct ipt_get_entries);

@@ -2,8 +2,9 @@
 /*
  * A thread for each network namespace.
  *
- * A worker whose table is ours stays. One whose table is the kernel's ends when it has had
- * nothing to do for a while, so that the namespace can go away. A worker leaves the list under the
+ * A worker whose table is ours stays as long as anybody uses its namespace. One whose table is the
+ * kernel's ends when it has had nothing to do for a while, so that the namespace can go away, and is
+ * remembered for "bpfilter status". A worker leaves the list under the
  * list's lock and only with an empty queue; jobs are queued under the same lock: none is lost.
  */
 #include <dirent.h>
@@ -21,11 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "netns_find.h"
 #include "protocol.h"
 #include "wire.h"
 #include "worker.h"
-
-#define IDLE_MS 30000
 
 /**
  * struct bf_worker - one of them
@@ -51,14 +51,18 @@ struct bf_worker {
  * @lock: for all of it and for the queues
  * @ended: signalled when a worker is gone
  * @live: threads, those that have left the list and are closing included
+ * @past: namespaces whose worker has ended; some may not exist any more
  */
 struct bf_workers {
 	struct bf_env *env;
+	int idle_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
 	bool stopping;
 	unsigned int live;
 	struct bf_worker *list;
+	ino_t *past;
+	size_t nr_past;
 };
 
 static struct bf_job *next_job(struct bf_worker *w)
@@ -89,20 +93,16 @@ static int open_filter(struct bf_worker *w)
 	return err;
 }
 
-static int fill_status(struct bf_worker *w, void **data, size_t *len)
+/* @error: why the filter could not be opened, or 0. That, too, is an answer. */
+static int fill_status(struct bf_worker *w, int error, void **data, size_t *len)
 {
 	struct bf_worker_status *s = calloc(1, sizeof(*s));
-	int err;
 
 	if (!s)
 		return -ENOMEM;
 	s->inode = w->inode;
 	strcpy(s->name, w->name);
-	err = bf_filter_status(w->filter, &s->filter);
-	if (err) {
-		free(s);
-		return err;
-	}
+	s->error = error ?: bf_filter_status(w->filter, &s->filter);
 	*data = s;
 	*len = sizeof(*s);
 	return 0;
@@ -134,12 +134,11 @@ static void do_job(struct bf_worker *w, struct bf_job *job)
 	int err;
 
 	err = open_filter(w);
-	if (!err) {
+	if (job->req.op == BF_CMD_STATUS) {
+		err = fill_status(w, err, &data, &len);
+	} else if (!err) {
 		switch (job->req.op) {
 		case BF_JOB_OPEN:
-			break;
-		case BF_CMD_STATUS:
-			err = fill_status(w, &data, &len);
 			break;
 		case BF_CMD_DETACH:
 			err = detach(w, &data, &len, &why);
@@ -152,6 +151,22 @@ static void do_job(struct bf_worker *w, struct bf_job *job)
 	if (why.text[0])
 		bf_log(err ? BF_LOG_ERR : BF_LOG_INFO, "%s: %s", w->name, why.text);
 	job->done(job, err, data, len);
+}
+
+/* With the lock held. What cannot be remembered is only not shown. */
+static void remember(struct bf_workers *ws, ino_t inode)
+{
+	ino_t *past;
+	size_t i;
+
+	for (i = 0; i < ws->nr_past; i++)
+		if (ws->past[i] == inode)
+			return;
+	past = realloc(ws->past, (ws->nr_past + 1) * sizeof(*past));
+	if (!past)
+		return;
+	ws->past = past;
+	ws->past[ws->nr_past++] = inode;
 }
 
 /* Leave the list, unless there is work. */
@@ -167,6 +182,8 @@ static bool retire(struct bf_worker *w)
 		for (p = &ws->list; *p != w; p = &(*p)->next)
 			;
 		*p = w->next;
+		if (w->filter)
+			remember(ws, w->inode);
 	}
 	pthread_mutex_unlock(&ws->lock);
 	return ok;
@@ -191,7 +208,6 @@ static void free_worker(struct bf_worker *w)
 /* Until the next event; false when nothing has happened for long. */
 static bool wait_event(struct bf_worker *w)
 {
-	const bool ours = w->filter && bf_filter_is_ours(w->filter);
 	struct pollfd pfds[] = {
 		{.fd = w->event, .events = POLLIN},
 		{.fd = w->filter ? bf_filter_fd(w->filter) : -1, .events = POLLIN},
@@ -199,7 +215,7 @@ static bool wait_event(struct bf_worker *w)
 	uint64_t n;
 	int ret;
 
-	ret = poll(pfds, ARRAY_SIZE(pfds), ours ? -1 : IDLE_MS);
+	ret = poll(pfds, ARRAY_SIZE(pfds), w->ws->idle_ms);
 	if (ret == 0)
 		return false;
 	if (pfds[0].revents && read(w->event, &n, sizeof(n)) < 0 && errno != EAGAIN)
@@ -207,6 +223,28 @@ static bool wait_event(struct bf_worker *w)
 	if (pfds[1].revents)
 		bf_filter_event(w->filter);
 	return true;
+}
+
+/*
+ * Nothing has happened for long: may the worker end? Our links keep the namespace, so that somebody
+ * has to look whether they are all that does.
+ */
+static bool is_needless(struct bf_worker *w)
+{
+	struct bf_why why = {};
+	int err;
+
+	if (!w->filter || !bf_filter_is_ours(w->filter))
+		return true;
+	if (bf_netns_in_use(w->inode))
+		return false;
+	err = bf_filter_detach(w->filter, &why);
+	if (err)
+		bf_log(BF_LOG_ERR, "%s: nobody uses the namespace any more, but it cannot go: %s",
+		       w->name, why.text[0] ? why.text : strerror(-err));
+	else
+		bf_log(BF_LOG_INFO, "%s: removed, nobody uses the namespace any more", w->name);
+	return !err;
 }
 
 static bool is_stopping(struct bf_workers *ws)
@@ -217,6 +255,12 @@ static bool is_stopping(struct bf_workers *ws)
 	stopping = ws->stopping;
 	pthread_mutex_unlock(&ws->lock);
 	return stopping;
+}
+
+/* Waits for something to do, unless the end is near. */
+static bool may_end(struct bf_worker *w, int err)
+{
+	return err || is_stopping(w->ws) || (!wait_event(w) && is_needless(w));
 }
 
 static void fail_all(struct bf_worker *w, int err)
@@ -246,7 +290,7 @@ static void *worker_main(void *arg)
 			fail_all(w, err);
 		while ((job = next_job(w)))
 			do_job(w, job);
-		if ((err || is_stopping(ws) || !wait_event(w)) && retire(w))
+		if (may_end(w, err) && retire(w))
 			break;
 	}
 	free_worker(w);
@@ -257,7 +301,8 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* As "ip netns" names it, if it does; net:[INODE] otherwise. */
+/* As "ip netns" names it, if it does; net:[INODE] otherwise. A look into all of /proc for a better
+ * name (see bf_netns_find()) would take too long here. */
 static void name_namespace(char *name, size_t size, ino_t inode)
 {
 	DIR *dir = opendir("/run/netns");
@@ -290,7 +335,7 @@ static int start_thread(struct bf_worker *w)
 }
 
 /* With the lock held. Takes @netns over if it succeeds. */
-static struct bf_worker *add_worker(struct bf_workers *ws, int netns, ino_t inode)
+static struct bf_worker *add_worker(struct bf_workers *ws, int netns, ino_t inode, const char *name)
 {
 	struct bf_worker *w = calloc(1, sizeof(*w));
 
@@ -300,7 +345,10 @@ static struct bf_worker *add_worker(struct bf_workers *ws, int netns, ino_t inod
 	w->inode = inode;
 	w->netns = netns;
 	w->tail = &w->queue;
-	name_namespace(w->name, sizeof(w->name), inode);
+	if (name)
+		snprintf(w->name, sizeof(w->name), "%s", name);
+	else
+		name_namespace(w->name, sizeof(w->name), inode);
 	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->event < 0 || start_thread(w)) {
 		if (w->event >= 0)
@@ -332,7 +380,7 @@ static void enqueue(struct bf_worker *w, struct bf_job *job)
 	wake(w);
 }
 
-int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job)
+int bf_workers_submit(struct bf_workers *ws, int netns, const char *name, struct bf_job *job)
 {
 	struct bf_worker *w;
 	struct stat st;
@@ -347,7 +395,7 @@ int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job)
 	for (w = ws->list; w && w->inode != st.st_ino; w = w->next)
 		;
 	if (!w) {
-		w = add_worker(ws, netns, st.st_ino);
+		w = add_worker(ws, netns, st.st_ino, name);
 		taken = w;
 	}
 	if (w)
@@ -358,6 +406,64 @@ int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job)
 	if (!taken)
 		close(netns);
 	return err;
+}
+
+static void opened(struct bf_job *job, int error, void *data, size_t len)
+{
+	free(data);
+	free(job);
+}
+
+int bf_workers_open(struct bf_workers *ws, int netns, const char *name)
+{
+	struct bf_job *job = calloc(1, sizeof(*job));
+	int err, fd;
+
+	if (!job)
+		return -ENOMEM;
+	job->req.op = BF_JOB_OPEN;
+	job->done = opened;
+	fd = fcntl(netns, F_DUPFD_CLOEXEC, 0);
+	err = fd < 0 ? -errno : bf_workers_submit(ws, fd, name, job);
+	if (err)
+		free(job);
+	return err;
+}
+
+/* The list of the past, taken out of its place. */
+struct past {
+	struct bf_workers *ws;
+	ino_t *inodes;
+	size_t nr;
+};
+
+static int recall(void *arg, ino_t inode, int fd, const char *name)
+{
+	struct past *past = arg;
+	size_t i;
+
+	for (i = 0; i < past->nr; i++) {
+		if (past->inodes[i] != inode)
+			continue;
+		bf_workers_open(past->ws, fd, name);
+		break;
+	}
+	return 0;
+}
+
+void bf_workers_recall(struct bf_workers *ws)
+{
+	struct past past = {.ws = ws};
+
+	pthread_mutex_lock(&ws->lock);
+	past.inodes = ws->past;
+	past.nr = ws->nr_past;
+	ws->past = NULL;
+	ws->nr_past = 0;
+	pthread_mutex_unlock(&ws->lock);
+	if (past.nr)
+		bf_netns_find(recall, &past);
+	free(past.inodes);
 }
 
 unsigned int bf_workers_broadcast(struct bf_workers *ws, struct bf_job *(*make)(void *ctx),
@@ -379,13 +485,14 @@ unsigned int bf_workers_broadcast(struct bf_workers *ws, struct bf_job *(*make)(
 	return n;
 }
 
-struct bf_workers *bf_workers_new(struct bf_env *env)
+struct bf_workers *bf_workers_new(struct bf_env *env, int idle_ms)
 {
 	struct bf_workers *ws = calloc(1, sizeof(*ws));
 
 	if (!ws)
 		return NULL;
 	ws->env = env;
+	ws->idle_ms = idle_ms;
 	pthread_mutex_init(&ws->lock, NULL);
 	pthread_cond_init(&ws->ended, NULL);
 	return ws;
@@ -404,5 +511,6 @@ void bf_workers_free(struct bf_workers *ws)
 	pthread_mutex_unlock(&ws->lock);
 	pthread_cond_destroy(&ws->ended);
 	pthread_mutex_destroy(&ws->lock);
+	free(ws->past);
 	free(ws);
 }

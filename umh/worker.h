@@ -37,15 +37,25 @@ struct bf_job {
 	void *ctx;
 };
 
-/* What a worker says about its namespace. */
+/**
+ * struct bf_worker_status - what a worker says about its namespace
+ * @error: 0, or why there is nothing to say
+ */
 struct bf_worker_status {
 	ino_t inode;
 	char name[256];
+	int error;
 	struct bf_filter_status filter;
 };
 
-/* NULL if there is no memory. */
-struct bf_workers *bf_workers_new(struct bf_env *env);
+/**
+ * bf_workers_new - no workers yet
+ * @idle_ms: after this long without work a worker ends if its table is the kernel's; if it is ours, it
+ *	looks whether anybody still uses the namespace, and if not takes everything out of it
+ *
+ * NULL if there is no memory.
+ */
+struct bf_workers *bf_workers_new(struct bf_env *env, int idle_ms);
 
 /* Let all of them finish what they are at, and end. What is in force stays in force. */
 void bf_workers_free(struct bf_workers *ws);
@@ -53,11 +63,18 @@ void bf_workers_free(struct bf_workers *ws);
 /**
  * bf_workers_submit - have a job done in a namespace
  * @netns: descriptor of the namespace; taken over
+ * @name: for messages, if one is known; else NULL
  *
  * The job is taken over, too, unless an error is returned (-EINVAL: not a network namespace;
  * -ENOMEM, -EAGAIN: no worker can be had).
  */
-int bf_workers_submit(struct bf_workers *ws, int netns, struct bf_job *job);
+int bf_workers_submit(struct bf_workers *ws, int netns, const char *name, struct bf_job *job);
+
+/* Have the filter opened in a namespace; @netns stays the caller's; @name as above. 0 or -errno. */
+int bf_workers_open(struct bf_workers *ws, int netns, const char *name);
+
+/* Start workers again for namespaces whose worker has ended, if they are still there. */
+void bf_workers_recall(struct bf_workers *ws);
 
 /**
  * bf_workers_broadcast - have a job done in every namespace that has a worker
