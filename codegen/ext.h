@@ -25,7 +25,7 @@
  *	a match need it only once
  * @check: as the kernel's checkentry; NULL if that accepts everything. Returns 0,
  *	-errno, or BF_NOT_TRANSLATABLE for something that the kernel might accept
- *	and we cannot express
+ *	and we cannot express, with a @why that begins with the name
  * @compile: append the match to @r; NULL if it always matches. Called only after
  *	@check accepted the same bytes. May not fail but through @r->error
  */

@@ -237,8 +237,9 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 
 	err = match->check ? match->check(e, m->data, e->comefrom, &detail) : 0;
 	if (err)
-		return bf_why(c->why, err, "match %s%s%.100s (%s)", match->name,
-			      detail.text[0] ? ": " : "", detail.text, bf_place_of(c, index).text);
+		return bf_why(c->why, err, "match %.120s (%s)",
+			      detail.text[0] ? detail.text : match->name,
+			      bf_place_of(c, index).text);
 
 	used = match->usersize ? match->usersize : match->size;
 	memset(m->data + used, 0, XT_ALIGN(match->size) - used);
