@@ -411,14 +411,22 @@ static int translate(struct bf_filter *f, struct bf_table *table, uint64_t start
 	return err;
 }
 
+static int judge(struct bf_filter *f, const void *replace, size_t len)
+{
+	int sk = kernel_socket(f);
+
+	return sk < 0 ? sk : bf_kernel_judge(sk, replace, len);
+}
+
 /* @why_kernel says why it cannot be ours. */
 static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, size_t len,
 		     struct xt_counters *old, const struct bf_why *why_kernel, struct bf_why *why)
 {
 	int err;
 
+	/* The kernel compares the number of counters last, and is asked before packets are held. */
 	if (f->loaded)
-		err = check_num_counters(f, replace->num_counters) ?:
+		err = judge(f, replace, len) ?: check_num_counters(f, replace->num_counters) ?:
 		      move_to_kernel(f, replace, len, old, why);
 	else
 		err = replace_in_kernel(f, replace, len, old);

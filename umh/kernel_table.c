@@ -256,6 +256,26 @@ int bf_kernel_replace(int sk, const void *value, size_t len, struct xt_counters 
 	return err;
 }
 
+int bf_kernel_judge(int sk, const void *value, size_t len)
+{
+	struct ipt_replace *copy;
+	struct xt_counters none;
+	int err;
+
+	if (len < sizeof(*copy))
+		return -EINVAL;
+	copy = malloc(len);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, value, len);
+	/* The number of counters is compared last, and no filter table has but one entry. */
+	copy->num_counters = 1;
+	copy->counters = &none;
+	err = bf_kernel_set(sk, IPT_SO_SET_REPLACE, copy, len);
+	free(copy);
+	return err == -EAGAIN ? 0 : err;
+}
+
 int bf_kernel_clear(int sk, struct xt_counters **old, uint32_t *nr_old)
 {
 	size_t len;

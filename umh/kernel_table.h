@@ -57,7 +57,15 @@ bool bf_kernel_table_is_empty(const struct bf_kernel_table *table);
 int bf_kernel_replace(int sk, const void *replace, size_t len, struct xt_counters **old,
 		      uint32_t *nr_old);
 
-/* The same with three policies ACCEPT and no rules. */
+/**
+ * bf_kernel_judge - what the kernel says of a table, which is not put in force
+ * @replace: as for bf_kernel_replace()
+ *
+ * 0 if it would be accepted, or the -errno that the kernel gives.
+ */
+int bf_kernel_judge(int sk, const void *replace, size_t len);
+
+/* As bf_kernel_replace(), with three policies ACCEPT and no rules. */
 int bf_kernel_clear(int sk, struct xt_counters **old, uint32_t *nr_old);
 
 /* IPT_SO_SET_ADD_COUNTERS with @n counters, n equal to the table's number of entries. */

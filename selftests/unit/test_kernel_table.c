@@ -133,6 +133,23 @@ TEST_F(kernel, refused)
 	free(value);
 }
 
+TEST_F(kernel, judged)
+{
+	struct bf_kernel_table *t;
+	size_t len;
+	struct ipt_replace *value = drop_value(&len);
+
+	EXPECT_EQ(0, bf_kernel_judge(self->sk, value, len));
+	EXPECT_EQ(-EINVAL, bf_kernel_judge(self->sk, value, len - 1));
+	EXPECT_EQ(-EINVAL, bf_kernel_judge(self->sk, value, 10));
+	value->valid_hooks = 0;
+	EXPECT_EQ(-EINVAL, bf_kernel_judge(self->sk, value, len));
+	ASSERT_EQ(0, bf_kernel_read(self->sk, &t));
+	EXPECT_TRUE(bf_kernel_table_is_empty(t));
+	bf_kernel_table_free(t);
+	free(value);
+}
+
 /* A policy that is not ACCEPT, or a rule, is something. */
 TEST_F(kernel, empty_or_not)
 {
