@@ -149,7 +149,7 @@ static void mark_live(const struct bf_asm *a, uint32_t *stack, uint8_t *live)
  */
 static int drop_dead_code(struct bf_asm *a)
 {
-	uint32_t *stack, *moved, i, n = 0, refs = 0, functions = 0;
+	uint32_t *stack, *moved, i, n = 0, refs = 0, functions = 0, globals = 0;
 	uint8_t *live;
 	int err = -ENOMEM;
 
@@ -175,10 +175,14 @@ static int drop_dead_code(struct bf_asm *a)
 	for (i = 0; i < a->nr_labels; i++)
 		if (a->labels[i] != UNPLACED)
 			a->labels[i] = moved[a->labels[i]];
-	for (i = 0; i < a->nr_functions; i++)
-		if (live[a->functions[i]])
-			a->functions[functions++] = moved[a->functions[i]];
+	for (i = 0; i < a->nr_functions; i++) {
+		if (!live[a->functions[i]])
+			continue;
+		globals |= (a->globals >> i & 1) << functions;
+		a->functions[functions++] = moved[a->functions[i]];
+	}
 	a->nr_functions = functions;
+	a->globals = globals;
 	a->nr_insns = n;
 	a->nr_refs = refs;
 	err = 0;
