@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -393,13 +393,28 @@ TEST_F(one, tcp)
 	EXPECT_LT(0, held);
 }
 
-/* A program that runs for some 100 ms, as long as a BPF program can inside one RCU section. */
-static int load_slow_program(void)
+#define RUNNING 1
+#define DONE	2
+
+/**
+ * struct slow - a program that runs for some 100 ms, the most that one can inside an RCU section
+ * @state: a map's memory: 0, RUNNING, or DONE just before it returns
+ */
+struct slow {
+	int prog;
+	volatile uint32_t *state;
+};
+
+static int load_slow_program(struct slow *slow)
 {
-	uint32_t key = 0;
+	LIBBPF_OPTS(bpf_map_create_opts, mappable, .map_flags = BPF_F_MMAPABLE);
 	int tail = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "tail", 4, 4, 1, NULL);
+	int state = bpf_map_create(BPF_MAP_TYPE_ARRAY, "state", 4, 4, 1, &mappable);
 	struct bpf_insn code[] = {
 		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0},
+		{BPF_LD | BPF_IMM | BPF_DW, BPF_REG_8, BPF_PSEUDO_MAP_VALUE, 0, state},
+		{0, 0, 0, 0, 0},
+		{BPF_ST | BPF_MEM | BPF_W, BPF_REG_8, 0, 0, RUNNING},
 		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_7, 0, 0, 0},
 		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns},
 		{BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_7, 0, 0, 1},
@@ -410,22 +425,19 @@ static int load_slow_program(void)
 		{0, 0, 0, 0, 0},
 		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, 0},
 		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
+		{BPF_ST | BPF_MEM | BPF_W, BPF_REG_8, 0, 0, DONE},
 		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
 		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
 	};
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "slow", "GPL", code,
-				 sizeof(code) / sizeof(code[0]), NULL);
+	uint32_t key = 0;
 
-	if (prog >= 0)
-		bpf_map_update_elem(tail, &key, &prog, 0);
-	return prog;
+	slow->prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "slow", "GPL", code,
+				   sizeof(code) / sizeof(code[0]), NULL);
+	slow->state = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED, state, 0);
+	if (slow->prog < 0 || slow->state == MAP_FAILED)
+		return -1;
+	return bpf_map_update_elem(tail, &key, &slow->prog, 0);
 }
-
-struct slow_run {
-	int prog;
-	atomic_bool started;
-	double ended;
-};
 
 static void run_on_cpu(int cpu)
 {
@@ -439,49 +451,48 @@ static void run_on_cpu(int cpu)
 static void *run_slow_program(void *arg)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	struct slow_run *run = arg;
+	struct slow *slow = arg;
 	char packet[64] = {0};
 
 	run_on_cpu(1);
 	opts.data_in = packet;
 	opts.data_size_in = sizeof(packet);
-	run->started = true;
-	bpf_prog_test_run_opts(run->prog, &opts);
-	run->ended = now_us();
+	bpf_prog_test_run_opts(slow->prog, &opts);
 	return NULL;
 }
 
 /* The wait lasts as long as a reader that was there first. */
 TEST(rcu_wait_waits)
 {
-	struct slow_run run = {.prog = load_slow_program()};
 	unsigned int tries = 0;
-	double began, t;
+	struct slow slow;
 	pthread_t thread;
+	bool running;
+	double t;
 
-	if (run.prog < 0)
+	if (load_slow_program(&slow))
 		SKIP(return, "cannot load BPF programs");
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "one CPU cannot do both");
 	run_on_cpu(0);
 	/* On a busy machine this thread may get its turn only when the program has ended. */
 	do {
-		if (++tries > 10)
+		if (++tries > 20)
 			SKIP(return, "the machine is too busy");
-		run.started = false;
-		ASSERT_EQ(0, pthread_create(&thread, NULL, run_slow_program, &run));
-		while (!run.started)
+		*slow.state = 0;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, run_slow_program, &slow));
+		while (!*slow.state)
 			usleep(100);
-		usleep(5000);
-		began = now_us();
-		ASSERT_EQ(0, bf_rcu_wait());
 		t = now_us();
+		running = *slow.state == RUNNING;
+		ASSERT_EQ(0, bf_rcu_wait());
+		if (running) {
+			EXPECT_EQ((uint32_t)DONE, *slow.state);
+			printf("# waited %.0f ms for a program that was running\n",
+			       (now_us() - t) / 1e3);
+		}
 		pthread_join(thread, NULL);
-	} while (run.ended - began < 20000);
-	printf("# waited %.0f ms, until %.1f ms after the end of the program\n", (t - began) / 1e3,
-	       (t - run.ended) / 1e3);
-	/* It notes its end only when it gets the CPU again, so half of it is all one can ask. */
-	EXPECT_LT((run.ended - began) / 2, t - began);
+	} while (!running);
 }
 
 TEST_HARNESS_MAIN
