@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "env.h"
@@ -21,7 +22,7 @@ static int give_up(struct sandbox *s, int ret, const char *what)
 
 int sandbox_enter(struct sandbox *s)
 {
-	char pins[sizeof(s->dir) + 8];
+	char path[sizeof(s->dir) + 16];
 	struct bf_why why = {};
 	int exit_code;
 
@@ -40,8 +41,11 @@ int sandbox_enter(struct sandbox *s)
 	strcpy(s->dir, "/tmp/bpfilter-test-XXXXXX");
 	if (!mkdtemp(s->dir))
 		return give_up(s, -1, "mkdtemp");
-	snprintf(pins, sizeof(pins), "%s/pins", s->dir);
-	setenv("BPFILTER_PIN_DIR", pins, 1);
+	snprintf(path, sizeof(path), "%s/bpf", s->dir);
+	if (mkdir(path, 0700))
+		return give_up(s, -1, "mkdir");
+	strcat(path, "/pins");
+	setenv("BPFILTER_PIN_DIR", path, 1);
 	if (bf_env_open(&s->env, &exit_code, &why)) {
 		snprintf(s->why, sizeof(s->why), "%s", why.text);
 		sandbox_leave(s);
@@ -52,10 +56,14 @@ int sandbox_enter(struct sandbox *s)
 
 void sandbox_leave(struct sandbox *s)
 {
+	char path[sizeof(s->dir) + 16];
+
 	bf_env_close(s->env);
 	s->env = NULL;
 	if (*s->dir) {
-		umount2(s->dir, MNT_DETACH);
+		snprintf(path, sizeof(path), "%s/bpf", s->dir);
+		umount2(path, MNT_DETACH);
+		rmdir(path);
 		rmdir(s->dir);
 		*s->dir = '\0';
 	}

@@ -13,7 +13,7 @@ struct bf_env;
  * struct sandbox - a network and a mount namespace with a bpffs, private to this process
  * @netns: descriptor of the network namespace; its loopback is up
  * @inode: of it
- * @dir: a temporary folder, where the bpffs is; BPFILTER_PIN_DIR is below it
+ * @dir: a temporary folder; a bpffs is at its "bpf", and BPFILTER_PIN_DIR below that
  * @env: opened in there
  */
 struct sandbox {
