@@ -69,7 +69,7 @@ $(B)/obj/selftests/%.o: selftests/%.c | $(KSELFTEST)
 	$(call say,CC,selftests/$*.o)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(CFLAGS) -Wno-missing-prototypes -Wno-strict-prototypes -Wno-shadow $(INCLUDES) \
-		-Iselftests -I$(<D) -I$(B)/kselftest $(pkg) -MMD -MP -c -o $@ $<
+		-Iselftests -I$(<D) -isystem $(B)/kselftest $(pkg) -MMD -MP -c -o $@ $<
 
 $(B)/selftests/unit/%: $(B)/obj/selftests/unit/%.o $(UNIT_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)

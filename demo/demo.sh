@@ -75,10 +75,6 @@ blocked_ping() {
 	inside client ping -q -n -c 1 -W 1 -I 192.0.2.66 198.51.100.2 >/dev/null
 }
 
-status_says() {
-	inside host "$BPFILTER" status | grep -q "$1"
-}
-
 # The packets that a rule has counted: CHAIN, and words of the rule's line.
 rule_packets() {
 	inside host "$BPFILTER" run -- iptables-legacy -L "$1" -v -n -x |
@@ -113,7 +109,7 @@ fact "the kernel's filter table is empty" kernel_is_empty host
 
 title "3. What filters is eBPF, generated for this table and attached to netfilter"
 run host "$BPFILTER" status
-fact "the table is in eBPF" status_says eBPF
+fact "the table is in eBPF" in_ebpf host
 
 title "4. Packets"
 packets
@@ -134,6 +130,7 @@ counted=$(rule_packets to-server 'multiport')
 run host "$BPFILTER" run -- iptables-legacy -A FORWARD -j REJECT
 run host "$BPFILTER" status
 fact "the kernel's own filter table has the rules now" cannot kernel_is_empty host
+fact "and the reason is named" test -n "$(kernel_why host)"
 packet "tcp port 80   client -> server" allowed can_tcp client 198.51.100.2 80
 packet "tcp port 3306 client -> server" refused can_tcp client 198.51.100.2 3306
 echo

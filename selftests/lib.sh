@@ -124,6 +124,7 @@ lab_end() {
 in_background() {
 	"$@" </dev/null >/dev/null 2>&1 &
 	lab_jobs+=($!)
+	disown
 }
 
 # The helpers of this laboratory: those that were started with its folder.
@@ -265,6 +266,23 @@ kernel_is_empty() {
 	[ "$(kernel_rules "$1")" = "-P INPUT ACCEPT
 -P FORWARD ACCEPT
 -P OUTPUT ACCEPT" ]
+}
+
+# in_ebpf NAME: does "bpfilter status" say that this namespace's table is in eBPF? kernel_why: the reason that
+# it gives for the kernel having it, or nothing.
+in_ebpf() {
+	status_of "$1" | grep -q '^ *filter table *eBPF'
+}
+
+kernel_why() {
+	status_of "$1" | sed -n 's/^ *because *//p'
+}
+
+# The part of "bpfilter status" about one namespace.
+status_of() {
+	inside "$1" "$BPFILTER" status | awk -v head="net:[$(inode "$1")]" '
+		/^[^ ]/ { here = $NF == head }
+		here'
 }
 
 # The inode of a namespace, as in net:[INODE].

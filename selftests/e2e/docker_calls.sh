@@ -98,7 +98,7 @@ same "$(wc -l <"$T/want") calls end as with the kernel" "$(cat "$T/want")" "$(ca
 same "the same tables in the end" "$(inside kernel iptables-legacy-save | bare)" \
 	"$(filtered host iptables-legacy-save | bare)"
 expect "the filter table is in eBPF" kernel_is_empty host
-expect "and status says so" grep -q eBPF <(inside host "$BPFILTER" status)
+expect "and status says so" in_ebpf host
 same "nat is with the kernel" "$(inside kernel iptables-legacy -t nat -S)" \
 	"$(inside host iptables-legacy -t nat -S)"
 

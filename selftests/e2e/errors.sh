@@ -76,7 +76,7 @@ fails 121 'bpffs|mount' "bpffs cannot be mounted" \
 fails 122 'BTF' "no BTF" unshare -m --propagation private \
 	sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "${run[@]}" iptables-legacy -S
 fails 123 'kernel|netfilter' "a kernel without netfilter links" \
-	"$deny" bpf:28=EINVAL -- "${run[@]}" iptables-legacy -S
+	"$deny" prog_type:32=EINVAL -- "${run[@]}" iptables-legacy -S
 fails 123 'kernel|seccomp' "a kernel without seccomp notification" \
 	"$deny" seccomp:1=EINVAL seccomp:3=EINVAL -- "${run[@]}" iptables-legacy -S
 
@@ -90,7 +90,20 @@ filtered host sh -c 'exit 7'
 same "the status of COMMAND is the status of run" 7 $?
 filtered host sh -c 'kill -TERM $$'
 same "a COMMAND that a signal ends" 143 $?
+
+out=$("${run[@]}" "${run[@]}" true 2>&1)
+same "a run inside a run: status 119" 119 $?
+same "a run inside a run: one line" 1 "$(wc -l <<<"$out")"
+note "$out"
+
+# --- a table that cannot be attached -------------------------------------------------------
+
 helper_kill TERM
-fails 119 'run' "a run inside a run" "${run[@]}" "${run[@]}" true
+expect "where no program can be attached, a table is still taken" \
+	inside host "$deny" bpf:28=EINVAL -- "${run[@]}" iptables-legacy -P FORWARD DROP
+same "by the kernel" "-P FORWARD DROP" "$(kernel_rules host | grep FORWARD)"
+note "$(kernel_why host)"
+expect "for a reason" test -n "$(kernel_why host)"
+same "and nothing is attached" "" "$(find "$BPFILTER_PIN_DIR" -mindepth 2)"
 
 tap_end

@@ -13,10 +13,6 @@ ipt() {
 	filtered host iptables-legacy "$@"
 }
 
-status_is() {
-	inside host "$BPFILTER" status | grep -qE "$1"
-}
-
 # The packets that the rule with this comment has counted.
 counted() {
 	ipt -L -v -n -x | awk -v w="/* $1 */" 'index($0, w) { print $1; exit }'
@@ -36,7 +32,7 @@ before=$(kernel_rules host)
 same "rules that were there before are shown" "$before" "$(ipt -S)"
 expect "and are still the kernel's" cannot kernel_is_empty host
 expect "the next change is taken" ipt -A INPUT -p tcp --dport 10 -j DROP
-expect "and moves the table to eBPF: status" status_is eBPF
+expect "and moves the table to eBPF: status" in_ebpf host
 expect "and the kernel's is empty" kernel_is_empty host
 same "and nothing else has changed" "$before
 -A INPUT -p tcp -m tcp --dport 10 -j DROP" "$(ipt -S)"
@@ -53,7 +49,7 @@ inside client ping -q -c 4 -i 0.01 192.0.2.1 >/dev/null
 expect "a rule that cannot be translated is taken" ipt -A FORWARD -p tcp -j REJECT
 expect "and moves the table to the kernel" cannot kernel_is_empty host
 same "as a whole" "$(kernel_rules host)" "$(ipt -S)"
-expect "with the reason in status" status_is 'REJECT'
+expect "with the reason in status" grep -q REJECT <(kernel_why host)
 same "and its counters" 7 "$(counted ping)"
 inside client ping -q -c 5 -i 0.01 192.0.2.1 >/dev/null
 same "which count on there" 12 "$(counted ping)"
@@ -64,7 +60,7 @@ expect "a replace by the kernel's rules is refused as the kernel does" \
 same "and has changed nothing" "$(kernel_rules host)" "$(ipt -S)"
 expect "without that rule" ipt -D FORWARD -p tcp -j REJECT
 expect "it is in eBPF again" kernel_is_empty host
-expect "as status says" status_is eBPF
+expect "as status says" in_ebpf host
 same "with its counters" 12 "$(counted ping)"
 inside client ping -q -c 2 -i 0.01 192.0.2.1 >/dev/null
 same "which count on" 14 "$(counted ping)"

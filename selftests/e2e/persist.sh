@@ -104,7 +104,7 @@ restore 2 && restore 3 && restore 1
 took=$(((${EPOCHREALTIME/./} - start) / 3))
 note "a replace takes $((took / 1000)) ms"
 
-force=1 neither=0 mixed=0 lied=0 back=0 unusable=0 new=0 old=0
+force=1 neither=0 mixed=0 lied=0 back=0 unusable=0 new=0 old=0 held=0
 
 one_kill() {
 	local next=$1 pids moment now shown n
@@ -115,6 +115,11 @@ one_kill() {
 	sleep "$(printf '0.%06d' "$moment")"
 	kill -9 "${pids[@]}" 2>/dev/null
 	now=$(from_client)
+	if [ -z "$now" ] && [[ $force$next == *3* ]]; then
+		# Killed while it held packets: those that waited are lost, the next ones are not.
+		held=$((held + 1))
+		now=$(from_client)
+	fi
 	case $now in
 	" 0 $force 0 $force") ;;
 	" 0 $next 0 $next") ;;
@@ -158,7 +163,8 @@ for ((k = 0; k < kills; k++)); do
 	next=$(((force + RANDOM % 2) % 3 + 1))
 	one_kill $next
 done
-note "$kills kills: the new table $new times, the old one $old times"
+note "$kills kills: the new table $new times, the old one $old times;" \
+	"$held times packets were waiting"
 tap $((mixed > 0)) "$kills kills: filtering went on, with one of the two tables, whole"
 tap $((neither > 0)) "$kills kills: iptables shows one of the two tables, whole"
 tap $((unusable > 0)) "$kills kills: the next call of iptables works"
