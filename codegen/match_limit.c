@@ -106,7 +106,9 @@ static void ldx_state(struct bf_asm *a, int dst, size_t off)
  *		return 0;
  *	for (elapsed = 0, tries = 0; tries < LIMIT_TRIES; tries++) {
  *		now = jiffies64();
- *		elapsed += now - xchg(&prev, now);
+ *		before = prev;
+ *		if ((s64)(now - before) > 0 && cmpxchg(&prev, before, now) == before)
+ *			elapsed += now - before;
  *		old = credit;
  *		new = min(old + (u32)elapsed * cpj, cap);
  *		ret = new >= cost;
@@ -118,8 +120,11 @@ static void ldx_state(struct bf_asm *a, int dst, size_t off)
  *	prev -= elapsed;
  *	return 0;
  *
- * Credits are u32 and wrap as the kernel's do, so that a CPU that is a jiffy behind takes back what
- * it gave. r6 is the state, r7 ret, r8 elapsed, r9 tries; r3 is new, r5 a copy of old.
+ * Credits are u32 and wrap as the kernel's do. The kernel exchanges prev even if another CPU has set it
+ * to a later time; the negative credits can wrap to a full burst. It runs with preemption off, which
+ * makes that rare. We may be preempted for long, so time is claimed only forward, and by one.
+ *
+ * r6 is the state, r7 ret, r8 elapsed, r9 tries; r3 is new, r5 a copy of old.
  */
 static void limit_emit(struct bf_asm *a)
 {
@@ -127,6 +132,7 @@ static void limit_emit(struct bf_asm *a)
 	const size_t credit = offsetof(struct limit_state, credit);
 	int slow = bf_asm_label(a), again = bf_asm_label(a), capped = bf_asm_label(a);
 	int over = bf_asm_label(a), done = bf_asm_label(a), no = bf_asm_label(a);
+	int claimed = bf_asm_label(a);
 
 	bf_mov(a, BPF_REG_6, BPF_REG_1);
 	bf_helper(a, BPF_FUNC_jiffies64);
@@ -142,9 +148,15 @@ static void limit_emit(struct bf_asm *a)
 	bf_asm_here(a, again);
 	bf_helper(a, BPF_FUNC_jiffies64);
 	bf_mov(a, BPF_REG_1, BPF_REG_0);
-	bf_atomic(a, BPF_DW, BPF_XCHG, BPF_REG_6, prev, BPF_REG_1);
-	bf_alu(a, BPF_SUB, BPF_REG_0, BPF_REG_1);
-	bf_alu(a, BPF_ADD, BPF_REG_8, BPF_REG_0);
+	ldx_state(a, BPF_REG_0, prev);
+	bf_mov(a, BPF_REG_2, BPF_REG_1);
+	bf_alu(a, BPF_SUB, BPF_REG_2, BPF_REG_0);
+	bf_jifi(a, BPF_JSLE, BPF_REG_2, 0, claimed);
+	bf_mov(a, BPF_REG_3, BPF_REG_0);
+	bf_atomic(a, BPF_DW, BPF_CMPXCHG, BPF_REG_6, prev, BPF_REG_1);
+	bf_jif(a, BPF_JNE, BPF_REG_0, BPF_REG_3, claimed);
+	bf_alu(a, BPF_ADD, BPF_REG_8, BPF_REG_2);
+	bf_asm_here(a, claimed);
 
 	ldx_state(a, BPF_REG_0, credit);
 	ldx_state(a, BPF_REG_3, offsetof(struct limit_state, cpj));

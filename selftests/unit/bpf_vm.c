@@ -93,7 +93,7 @@ static bool atomic(struct bpf_vm *vm, const struct bpf_insn *i, uint64_t *r)
 	uint64_t old;
 
 	if (i->imm == BPF_CMPXCHG && vm->before_cmpxchg)
-		vm->before_cmpxchg(vm->arg);
+		vm->before_cmpxchg(vm->arg, p);
 	old = load(p, size);
 	switch (i->imm) {
 	case BPF_ADD:

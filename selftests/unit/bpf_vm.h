@@ -20,7 +20,7 @@ struct bpf_vm {
 	const uint8_t *packet;
 	uint32_t packet_len;
 	uint64_t (*jiffies)(void *arg);
-	void (*before_cmpxchg)(void *arg);
+	void (*before_cmpxchg)(void *arg, const void *where);
 	void *arg;
 	uint64_t steps;
 };

@@ -44,6 +44,7 @@ FIXTURE(limit)
 	struct bf_kernel kernel;
 	struct cond c;
 	uint64_t now;
+	bool steal;		/* another CPU claims the time first */
 	int meddle;		/* how often another CPU gets in */
 	uint32_t meddle_takes;
 };
@@ -53,12 +54,14 @@ static uint64_t clock_now(void *arg)
 	return ((FIXTURE_DATA(limit) *)arg)->now;
 }
 
-static void other_cpu(void *arg)
+static void other_cpu(void *arg, const void *where)
 {
 	FIXTURE_DATA(limit) *self = arg;
 	struct state *state = (struct state *)self->c.cond.state;
 
-	if (!self->meddle)
+	if (where == &state->prev && self->steal)
+		state->prev = self->now;
+	if (where == &state->prev || !self->meddle)
 		return;
 	self->meddle--;
 	state->credit -= self->meddle_takes;
@@ -245,20 +248,36 @@ TEST_F(limit, fast_path)
 	EXPECT_EQ(1U, cond_run(&self->c));
 }
 
-/* A CPU whose clock is a jiffy behind takes back what the other gave. */
+/* A CPU whose clock is behind claims no time, and takes none back. */
 TEST_F(limit, a_clock_behind)
+{
+	struct state *s = start(self, 250);
+	uint64_t latest;
+
+	s->credit = 0;
+	latest = self->now += 10;
+	EXPECT_EQ(0U, cond_run(&self->c));
+	EXPECT_EQ(10U * 128, s->credit);
+	self->now -= 9;
+	EXPECT_EQ(0U, cond_run(&self->c));
+	EXPECT_EQ(10U * 128, s->credit);
+	EXPECT_EQ(latest, s->prev);
+	self->now += 10;
+	EXPECT_EQ(0U, cond_run(&self->c));
+	EXPECT_EQ(11U * 128, s->credit);
+}
+
+/* Two CPUs see the same tick: the one that comes first has it. */
+TEST_F(limit, time_is_claimed_once)
 {
 	struct state *s = start(self, 250);
 
 	s->credit = 0;
 	self->now += 10;
+	self->steal = true;
 	EXPECT_EQ(0U, cond_run(&self->c));
-	self->now -= 1;
-	EXPECT_EQ(0U, cond_run(&self->c));
-	EXPECT_EQ(9U * 128, s->credit);
-	self->now += 1;
-	EXPECT_EQ(0U, cond_run(&self->c));
-	EXPECT_EQ(10U * 128, s->credit);
+	EXPECT_EQ(self->now, s->prev);
+	EXPECT_EQ(0U, s->credit);
 }
 
 /* Other CPUs take credits in between: the packet gets what is left, and none is lost. */

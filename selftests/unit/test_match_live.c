@@ -351,12 +351,14 @@ TEST_F(live, addrtype)
 		"ip nexthop add id 3 blackhole && ip nexthop add id 10 group 1/2 && "
 		"ip route add 10.99.10.0/24 nhid 10 && ip route add 10.99.11.0/24 nhid 3 && "
 		"ip route add 10.99.12.0/24 nhid 1 && ip route add local 10.96.1.0/24 nhid 2",
-		/* v0 loses its carrier, which counts once it is told to */
-		"ip link set v1 down",
+		/* v0 loses its carrier, of which routes hear later, and which counts once it is told to */
+		"ip link set v1 down && for i in $(seq 100); do "
+		"ip route show dev v0 table all | grep -q linkdown && break; sleep 0.1; done",
 		"echo 1 >/proc/sys/net/ipv4/conf/v0/ignore_routes_with_linkdown",
 		"echo 0 >/proc/sys/net/ipv4/conf/v0/ignore_routes_with_linkdown; "
 		"echo 1 >/proc/sys/net/ipv4/conf/all/ignore_routes_with_linkdown",
-		"ip link set v1 up",
+		"ip link set v1 up && for i in $(seq 100); do "
+		"ip route show dev v0 table all | grep -q linkdown || break; sleep 0.1; done",
 		/* the first rule of its own makes main and local two tries; 511 is in local's hash chain */
 		"ip rule add from 1.2.3.4 table 77 && ip route add local 10.1.0.0/16 dev lo table 77 && "
 		"ip route add local 8.8.8.0/24 dev lo table 511",
@@ -408,33 +410,51 @@ TEST_F(live, random_routes)
 	}
 }
 
+/* As many packets as will surely be dealt with within one tick. False if they were not. */
+static bool send_within_tick(FIXTURE_DATA(live) *self, unsigned int n)
+{
+	uint64_t begin = bf_env_jiffies(self->env), tick;
+
+	do
+		tick = bf_env_jiffies(self->env);
+	while (tick == begin);
+	while (n--)
+		if (send_packet(self->raw[0], self->packets[0]))
+			return false;
+	return bf_env_jiffies(self->env) == tick;
+}
+
 /*
- * Both in one namespace, so that they see one clock. Packets are sent right after a tick, so that
- * no tick lies between the one's look at it and the other's.
+ * Both in one namespace, so that they see one clock; if a tick came between the one's look at it and
+ * the other's, nothing can be said, and the test begins again.
  */
 TEST_F(live, limit)
 {
-	uint64_t last = 0, now, hits;
-	unsigned int i, j;
+	const struct sched_param fifo = { .sched_priority = 1 };
+	unsigned int i, attempt;
+	bool clean = false;
+	uint64_t hits = 0;
 
 	strcpy(self->rules, "-A OUTPUT -m limit --limit 50/s --limit-burst 7\n"
 			    "-A OUTPUT -m limit --limit 1/hour --limit-burst 3\n"
 			    "-A OUTPUT -m limit --limit 1000/s --limit-burst 1\n"
 			    "-A OUTPUT -m limit --limit 3/s --limit-burst 2 -j RETURN\n");
 	add_packet(self, INADDR_LOOPBACK, IPPROTO_UDP, udp, sizeof(udp));
-	ASSERT_EQ(0, install(self, variant->form, self->theirs, self->theirs));
+	sched_setscheduler(0, SCHED_FIFO, &fifo);
 	srandom(1);
-	for (i = 0; i < 150; i++) {
-		usleep(random() % 8 ? 0 : random() % 100000);
-		do
-			now = bf_env_jiffies(self->env);
-		while (i && now == last);
-		last = now;
-		for (j = random() % 4; j; j--)
-			EXPECT_EQ(0, send_packet(self->raw[0], self->packets[0]));
+	for (attempt = 0; attempt < 8 && !clean; attempt++) {
+		unload(self);
+		ASSERT_EQ(0, install(self, variant->form, self->theirs, self->theirs));
+		clean = true;
+		for (i = 0; i < 100 && clean; i++) {
+			usleep(random() % 8 ? 0 : random() % 80000);
+			clean = send_within_tick(self, random() % 4);
+		}
 	}
+	if (!clean)
+		SKIP(return, "the machine is too busy to say what happened when");
 	EXPECT_EQ(0U, compare_counters(self, &hits));
-	EXPECT_LT(300U, hits);
+	EXPECT_LT(200U, hits);
 }
 
 struct flood {
@@ -482,7 +502,7 @@ TEST_F(live, limit_contended)
 	/* INPUT's and FORWARD's policy, then ours. Some of the last credits may not have been taken. */
 	printf("# %llu of %llu packets passed, %.0f expected\n", counters[2].pcnt,
 	       counters[2].pcnt + counters[3].pcnt, expected);
-	EXPECT_LE(counters[2].pcnt, (uint64_t)expected + 1);
+	EXPECT_LE(counters[2].pcnt, (uint64_t)expected + 2 * 2000 / self->kernel.hz);
 	EXPECT_GE(counters[2].pcnt, (uint64_t)(expected * 0.9));
 	EXPECT_LT(counters[2].pcnt * 2, counters[3].pcnt);
 }
