@@ -151,8 +151,9 @@ static void draw_bulk(struct plan *p, unsigned int rules)
 				 RNG_PICK(p->r, targets));
 		else
 			draw_rule(p, chain);
-		if (rng_chance(p->r, 1))
-			chain = rng_below(p->r, p->chains);
+		/* Not for long in a chain that is called from many places. */
+		if (rng_chance(p->r, chain < BUILTIN ? 1 : 5))
+			chain = rng_below(p->r, rng_chance(p->r, 50) ? BUILTIN : p->chains);
 	}
 }
 

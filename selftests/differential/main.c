@@ -31,12 +31,11 @@ static const char usage[] =
 	"  --set=N           only random rule set N\n"
 	"  --soak            random rule sets until stopped\n"
 	"  --mutants         change a rule on one side: is it noticed?\n"
-	"  --strict          it is a failure if ip_tables has the table in the second world\n"
-	"  --verbose         say why tables are refused\n"
+	"  --verbose         say why tables are refused, or left to ip_tables\n"
 	"  --keep-going      go on after a difference\n";
 
 enum option_name { O_LEFT = 256, O_RIGHT, O_SEED, O_SETS, O_PACKETS, O_CORPUS, O_RULES_DIR, O_RULES,
-		   O_SET, O_SOAK, O_MUTANTS, O_STRICT, O_VERBOSE, O_KEEP_GOING,
+		   O_SET, O_SOAK, O_MUTANTS, O_VERBOSE, O_KEEP_GOING,
 		   O_AGENT, O_HELP };
 
 static const struct option options[] = {
@@ -51,7 +50,6 @@ static const struct option options[] = {
 	{"set", required_argument, NULL, O_SET},
 	{"soak", no_argument, NULL, O_SOAK},
 	{"mutants", no_argument, NULL, O_MUTANTS},
-	{"strict", no_argument, NULL, O_STRICT},
 	{"verbose", no_argument, NULL, O_VERBOSE},
 	{"keep-going", no_argument, NULL, O_KEEP_GOING},
 	{"agent", no_argument, NULL, O_AGENT},
@@ -107,9 +105,6 @@ static bool parse(int argc, char **argv, struct session *s, struct command_line 
 			break;
 		case O_MUTANTS:
 			cl->mutants = true;
-			break;
-		case O_STRICT:
-			s->strict = true;
 			break;
 		case O_VERBOSE:
 			s->verbose = true;
@@ -252,6 +247,8 @@ int main(int argc, char **argv)
 		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter");
 	if (!cl.right)
 		cl.right = right;
+	/* Somebody who answers for iptables has to do so for all that is in the grammar. */
+	s.strict = *cl.right;
 	settle(&s);
 	stay_here();
 	printf("TAP version 13\n# seed %llu, left \"%s\", right \"%s\"\n",

@@ -166,3 +166,64 @@ bool ruleset_parse(struct ruleset *rs, const char *dump)
 	free(copy);
 	return found && !chance;
 }
+
+static bool is_translated(const char *line)
+{
+	static const char *const matches[] = {"tcp ",	    "udp ",  "icmp ",  "multiport ",
+					      "conntrack ", "state ", "comment ", "mark ",
+					      "limit ",	    "addrtype "};
+	const char *m;
+	unsigned int i;
+
+	for (m = strstr(line, " -m "); m; m = strstr(m + 1, " -m ")) {
+		for (i = 0; i < sizeof(matches) / sizeof(matches[0]); i++)
+			if (!strncmp(m + 4, matches[i], strlen(matches[i])))
+				break;
+		if (i == sizeof(matches) / sizeof(matches[0]))
+			return false;
+	}
+	return true;
+}
+
+static bool is_chain(const struct ruleset *rs, const char *name, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->nr && rs->lines[i][0] == ':'; i++)
+		if (!strncmp(rs->lines[i] + 1, name, len) && rs->lines[i][1 + len] == ' ')
+			return true;
+	return false;
+}
+
+static void reduce_target(const struct ruleset *rs, char *line)
+{
+	char *target = strstr(line, " -j ");
+	size_t len;
+
+	if (!target)
+		return;
+	len = strcspn(target + 4, " ");
+	if (is_chain(rs, target + 4, len) || !strncmp(target + 4, "ACCEPT", len) ||
+	    !strncmp(target + 4, "DROP", len) || !strncmp(target + 4, "RETURN", len))
+		return;
+	if (!strncmp(target + 4, "REJECT", len))
+		strcpy(target, " -j DROP");
+	else
+		*target = '\0';
+}
+
+void ruleset_reduce(struct ruleset *rs)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < rs->nr; i++) {
+		if (rs->lines[i][0] == '-' && !is_translated(rs->lines[i])) {
+			free(rs->lines[i]);
+			continue;
+		}
+		if (rs->lines[i][0] == '-')
+			reduce_target(rs, rs->lines[i]);
+		rs->lines[nr++] = rs->lines[i];
+	}
+	rs->nr = nr;
+}

@@ -45,6 +45,12 @@ void ruleset_print(const struct ruleset *rs, struct text *out);
  */
 bool ruleset_parse(struct ruleset *rs, const char *dump);
 
+/*
+ * Take out what is left to ip_tables: rules with matches that are not translated, and targets that
+ * are not. What refuses drops, what only notes something does nothing.
+ */
+void ruleset_reduce(struct ruleset *rs);
+
 /* Number of rules. */
 unsigned int ruleset_rules(const struct ruleset *rs);
 

@@ -137,15 +137,38 @@ static void report(struct session *s, struct ruleset *rules, struct packets *pac
 	text_free(&words);
 }
 
+/* What "bpfilter status" says of why ip_tables has a table. */
+static void say_status(const struct ruleset *rules)
+{
+	const char *bpfilter = getenv("BPFILTER");
+	char line[512];
+	FILE *f;
+
+	printf("# %s was left to ip_tables in the second world\n", rules->name);
+	snprintf(line, sizeof(line), "'%s' status 2>&1", bpfilter ? bpfilter : "bpfilter");
+	f = popen(line, "r");
+	while (f && fgets(line, sizeof(line), f))
+		printf("#   %s", line);
+	if (f)
+		pclose(f);
+}
+
 bool session_trial(struct session *s, struct ruleset *rules, unsigned int n, uint64_t number)
 {
 	struct packets packets = {0};
 	struct trial t = {.rules = rules, .packets = &packets};
+	unsigned long by_kernel = s->duel[rules->nat].by_kernel;
 	enum duel_result result;
 	struct text why = {0};
+	bool left;
 
 	session_packets(s, rules, n, number, &packets);
 	result = duel_run(&s->duel[rules->nat], &t, &why);
+	left = s->duel[rules->nat].by_kernel != by_kernel;
+	if (left && s->verbose)
+		say_status(rules);
+	/* Those that no iptables makes may contain what nobody would translate. */
+	s->left += left && !rules->pokes;
 	s->done_sets++;
 	s->done_pairs += result == DUEL_SAME ? packets.nr : 0;
 	s->refused += result == DUEL_REFUSED;

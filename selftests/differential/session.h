@@ -15,6 +15,7 @@
  * @captured: packets of the corpus
  * @duel: hosts without and with address translation
  * @strict: a table of the grammar that the second world leaves to ip_tables is a failure
+ * @left: how many there were, and others
  */
 struct session {
 	uint64_t seed;
@@ -28,7 +29,7 @@ struct session {
 	struct packets captured;
 	struct duel duel[2];
 
-	unsigned long done_sets, done_pairs, refused, failures;
+	unsigned long done_sets, done_pairs, refused, left, failures;
 	unsigned int test;	/* number of the last TAP line */
 };
 
