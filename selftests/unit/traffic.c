@@ -26,8 +26,11 @@ int traffic_open(struct traffic *t)
 
 void traffic_close(struct traffic *t)
 {
-	close(t->tx);
-	close(t->rx);
+	if (t->tx >= 0)
+		close(t->tx);
+	if (t->rx >= 0)
+		close(t->rx);
+	t->tx = t->rx = -1;
 }
 
 int traffic_send(struct traffic *t, int n)

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "life.h"
+
+#include <dirent.h>
+#include <linux/netfilter/xt_pkttype.h>
+#include <linux/netfilter/xt_state.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel_table.h"
+#include "pins.h"
+
+void table_make(struct blob *b, enum table_kind kind, int verdict)
+{
+	const struct xt_pkttype_info pkttype = {.pkttype = 1, .invert = 1};
+	const struct xt_state_info state = {.statemask = 0xff};
+
+	blob_hook(b, NF_INET_LOCAL_IN);
+	blob_begin(b)->proto = IPPROTO_UDP;
+	if (kind == FOREIGN)
+		blob_match(b, "pkttype", 0, &pkttype, sizeof(pkttype));
+	if (kind == STATEFUL)
+		blob_match(b, "state", 0, &state, sizeof(state));
+	blob_end(b, verdict);
+	blob_policy(b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
+	blob_empty_hook(b, NF_INET_FORWARD, BLOB_DROP);
+	blob_empty_hook(b, NF_INET_LOCAL_OUT, BLOB_ACCEPT);
+	blob_chain(b, kind == PLAIN ? "plain" : "other");
+	blob_rule(b, BLOB_RETURN);
+	blob_finish(b);
+}
+
+int life_begin(struct life *l)
+{
+	int err;
+
+	memset(l, 0, sizeof(*l));
+	l->sk = l->t.rx = l->t.tx = -1;
+	err = sandbox_enter(&l->s);
+	if (err)
+		return err;
+	bf_log_set_level(BF_LOG_ERR);
+	l->sk = bf_kernel_socket();
+	return l->sk < 0 || traffic_open(&l->t) || life_open(l) ? -1 : 0;
+}
+
+void life_end(struct life *l)
+{
+	life_close(l);
+	traffic_close(&l->t);
+	if (l->sk >= 0)
+		close(l->sk);
+	sandbox_leave(&l->s);
+}
+
+int life_open(struct life *l)
+{
+	return bf_filter_open(l->s.env, l->s.inode, "test", &l->f, &l->why);
+}
+
+void life_close(struct life *l)
+{
+	bf_filter_close(l->f);
+	l->f = NULL;
+}
+
+int life_replace(struct life *l, struct blob *b, struct xt_counters **old)
+{
+	struct xt_counters *counters = NULL;
+	struct ipt_getinfo info = {};
+	int err = bf_filter_info(l->f, &info);
+
+	blob_head(b)->num_counters = info.num_entries;
+	err = err ?: bf_filter_replace(l->f, b->data, b->len, &counters, &l->why);
+	if (old)
+		*old = counters;
+	else
+		free(counters);
+	return err;
+}
+
+uint8_t *life_entries(struct life *l, uint32_t *size)
+{
+	struct ipt_getinfo info = {};
+	uint8_t *p;
+
+	if (bf_filter_info(l->f, &info))
+		return NULL;
+	*size = info.size;
+	p = calloc(1, info.size);
+	if (p && bf_filter_entries(l->f, info.size, p)) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+uint64_t life_packets(struct life *l, unsigned int index)
+{
+	uint32_t size;
+	uint8_t *p = life_entries(l, &size);
+	const struct ipt_entry *e = (const void *)p;
+	struct xt_counters c;
+
+	if (!p)
+		return UINT64_MAX;
+	while (index--)
+		e = (const void *)((const char *)e + e->next_offset);
+	c = e->counters;
+	free(p);
+	return c.bcnt == c.pcnt * TRAFFIC_BYTES ? c.pcnt : UINT64_MAX;
+}
+
+static void clear_counters(uint8_t *p, uint32_t size)
+{
+	struct ipt_entry *e;
+	uint32_t at;
+
+	for (at = 0; at < size; at += e->next_offset) {
+		e = (void *)(p + at);
+		memset(&e->counters, 0, sizeof(e->counters));
+	}
+}
+
+/* What reading the table should give; NULL if bf_table_check() does not know all of it. */
+static uint8_t *expected_entries(struct blob *b, uint32_t *size)
+{
+	struct xt_counters none[16] = {};
+	struct bf_table *t;
+	uint8_t *p;
+
+	if (bf_table_check(b->data, b->len, &t, NULL))
+		return NULL;
+	p = malloc(t->size);
+	bf_table_show(t, none, p);
+	*size = t->size;
+	bf_table_free(t);
+	return p;
+}
+
+bool life_in_force(struct life *l, struct blob *b, bool ours)
+{
+	uint32_t size = 0, want_size = blob_head(b)->size;
+	struct bf_kernel_table *kt = NULL;
+	uint8_t *p = life_entries(l, &size), *want = expected_entries(b, &want_size);
+	bool ok = false;
+
+	if (p && !bf_kernel_read(l->sk, &kt)) {
+		clear_counters(p, size);
+		clear_counters(kt->entries, kt->info.size);
+		ok = bf_filter_is_ours(l->f) == ours && size == want_size &&
+		     (!want || !memcmp(p, want, size)) &&
+		     (ours ? bf_kernel_table_is_empty(kt)
+			   : kt->info.size == size && !memcmp(kt->entries, p, size));
+	}
+	bf_kernel_table_free(kt);
+	free(p);
+	free(want);
+	return ok;
+}
+
+int life_pins(struct life *l)
+{
+	struct bf_pins pins;
+	DIR *dir;
+	int n = 0;
+
+	bf_pins_init(&pins, l->s.inode);
+	dir = opendir(pins.dir);
+	if (!dir)
+		return -1;
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
