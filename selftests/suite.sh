@@ -12,36 +12,31 @@ here=$(dirname "$(readlink -f "$0")")
 : "${BPFILTER:?}" "${BUILD:?}"
 export BPFILTER BUILD
 
-# Those of our programs and scripts that exist, in order.
-unit() {
-	printf '%s\n' "$BUILD"/selftests/unit/test_* | grep -v '\.[a-z]*$'
-}
-
-e2e() {
-	printf '%s\n' "$here"/e2e/*.sh
-}
-
-mapfile -t UNIT < <(unit)
-mapfile -t E2E < <(e2e)
 T=$BUILD/selftests
+lab=$here/in_lab.sh
+mapfile -t unit < <(find "$T/unit" -name 'test_*' -perm -u+x | sort)
+e2e=("$here"/e2e/*.sh)
 
 case ${1:-} in
 check)
-	exec "$here/run.sh" "${UNIT[@]}" "${E2E[@]}" \
-		"$T/mutate" "$T/differential --sets 40" "$T/flood --replaces 100"
+	exec "$here/run.sh" "${unit[@]}" "${e2e[@]}" "$T/mutate" \
+		"$lab $T/differential --sets=60 --strict" "$lab $T/flood --replaces=200"
 	;;
 sanitized)
-	exec "$here/run.sh" -t 1200 "${UNIT[@]}" "${E2E[@]}"
+	exec "$here/run.sh" -t 1200 "${unit[@]}" "${e2e[@]}" "$T/mutate --random" \
+		"$lab $T/differential --sets=30 --strict" "$lab $T/flood --replaces=50"
 	;;
 slow)
-	exec "$here/run.sh" -t 2400 "$T/mutate" "$here/e2e/save.sh" "$here/e2e/persist.sh 200" \
-		"$T/differential --sets 320" "$T/flood --replaces 1000"
+	exec "$here/run.sh" -t 2400 "$here/e2e/save.sh" "$here/e2e/persist.sh 200" \
+		"$here/e2e/mutate.sh 20000 2" "$T/mutate --random --count=200000 --seed=2" \
+		"$lab $T/differential --sets=320 --strict" "$lab $T/differential --sets=40 --mutants" \
+		"$lab $T/flood --replaces=1000"
 	;;
 bench)
 	exec "$here/bench.sh"
 	;;
 soak)
-	exec "$T/differential" --soak
+	exec "$lab" "$T/differential" --soak
 	;;
 *)
 	echo "usage: suite.sh check|slow|sanitized|bench|soak" >&2
