@@ -97,7 +97,7 @@ $(B)/kselftest/.unpacked:
 		$(kself)/kselftest.h $(kself)/kselftest_harness.h
 	@touch $@
 $(KSELFTEST): $(B)/kselftest/.unpacked ;
-.PRECIOUS: $(KSELFTEST) $(B)/obj/%.o
+.SECONDARY:
 
 # --- what a person calls -------------------------------------------------------------------
 
