@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* May this process make namespaces? Tests skip if not. */
-bool testnet_possible(void);
+/* End this program as skipped if it may not make namespaces. To be called by a constructor. */
+void testnet_or_skip(void);
 
 /* A new network namespace with its loopback up; the calling thread is in it. fd or -1. */
 int testnet_new(void);
