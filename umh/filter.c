@@ -67,19 +67,24 @@ static int want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why)
 	return 0;
 }
 
-/* The last helper was interrupted in a move: the switch says who has the table. */
-static void finish_move(struct bf_filter *f)
+/*
+ * The last helper was interrupted in a move: the switch says who has the table. As long as ip_tables has
+ * rules too, what they drop is dropped.
+ */
+static int finish_move(struct bf_filter *f, struct bf_why *why)
 {
-	int sk, err = 0;
+	int sk, err;
 
 	if (f->loaded) {
 		sk = kernel_socket(f);
 		err = sk < 0 ? sk : bf_kernel_clear(sk, NULL, NULL);
-		bf_log(BF_LOG_WARN, "%s: finished the handover that a former helper had begun: %s",
-		       f->name, err ? strerror(-err) : "the table is enforced by eBPF");
+		if (err)
+			return bf_why(why, err, "cannot finish the handover that a former helper had "
+				      "begun: %s", strerror(-err));
+		bf_log(BF_LOG_WARN, "%s: finished the handover that a former helper had begun: "
+		       "the table is enforced by eBPF", f->name);
 	}
-	if (!err)
-		bf_pins_set_moving(&f->pins, false);
+	return bf_pins_set_moving(&f->pins, false);
 }
 
 static int pick_up(struct bf_filter *f, struct bf_why *why)
@@ -88,16 +93,22 @@ static int pick_up(struct bf_filter *f, struct bf_why *why)
 	uint32_t prog_id;
 	int err = bf_pins_open(&f->pins);
 
+	if (err == -ENOENT) {
+		/* The folder may be there, of a helper killed before its first pin or after its last. */
+		bf_pins_remove(&f->pins);
+		return 0;
+	}
 	if (err)
-		return err == -ENOENT ? 0 : bf_why(why, err, "cannot open the pins in %s: %s",
-						   f->pins.dir, strerror(-err));
+		return bf_why(why, err, "cannot open the pins in %s: %s", f->pins.dir, strerror(-err));
 	err = bf_pins_current(&f->pins, &prog_id);
 	if (!err && prog_id)
 		err = bf_load_by_id(prog_id, &f->loaded, why);
 	if (err)
 		return err;
 	if (bf_pins_is_moving(&f->pins))
-		finish_move(f);
+		err = finish_move(f, why);
+	if (err)
+		return err;
 	if (!f->loaded) {
 		bf_pins_remove(&f->pins);
 		return 0;
@@ -264,8 +275,10 @@ static int swap(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counter
 	if (loaded->wants_conntrack)
 		err = want_conntrack(f, true, why);
 	err = err ?: bf_pins_switch(&f->pins, loaded->prog);
-	if (err)
+	if (err) {
+		want_conntrack(f, before->wants_conntrack, NULL);
 		return err;
+	}
 	f->loaded = loaded;
 	final_counters(f, before, old);
 	bf_loaded_free(before);
@@ -333,11 +346,33 @@ fail:
 	return err;
 }
 
-/* @old may be NULL. On error our table stays in force. */
-static int move_to_kernel(struct bf_filter *f, const void *replace, size_t len,
-			  struct xt_counters *old, struct bf_why *why)
+/*
+ * The two tables change places. @keep: it is the same table, and its counters go along. On error it is
+ * ours that is in force.
+ */
+static int switch_to_kernel(struct bf_filter *f, const void *replace, size_t len,
+			    struct xt_counters *old, bool keep)
 {
-	struct bf_loaded *before = f->loaded;
+	int err = bf_kernel_replace(f->kernel_sk, replace, len, NULL, NULL);
+
+	if (err)
+		return err;
+	err = bf_pins_switch(&f->pins, -1);
+	if (!err) {
+		final_counters(f, f->loaded, old);
+		if (keep)
+			err = bf_kernel_add_counters(f->kernel_sk, old, f->loaded->table->num_entries);
+	}
+	/* One after the other, so that one of the two is always in force. */
+	if (err && !bf_pins_switch(&f->pins, f->loaded->prog))
+		bf_kernel_clear(f->kernel_sk, NULL, NULL);
+	return err;
+}
+
+/* @old receives the final counters of our table. On error it stays in force. */
+static int move_to_kernel(struct bf_filter *f, const void *replace, size_t len,
+			  struct xt_counters *old, bool keep, struct bf_why *why)
+{
 	int err, sk = kernel_socket(f);
 	struct bf_hold *hold;
 
@@ -347,21 +382,14 @@ static int move_to_kernel(struct bf_filter *f, const void *replace, size_t len,
 	if (err)
 		return err;
 	hold = hold_packets(f);
-	err = bf_kernel_replace(sk, replace, len, NULL, NULL);
-	if (!err) {
-		err = bf_pins_switch(&f->pins, -1);
-		if (err)
-			bf_kernel_clear(sk, NULL, NULL);
-	}
-	if (!err && old)
-		final_counters(f, before, old);
+	err = switch_to_kernel(f, replace, len, old, keep);
 	bf_hold_end(hold);
 	if (err) {
 		bf_pins_set_moving(&f->pins, false);
 		return err;
 	}
+	bf_loaded_free(f->loaded);
 	f->loaded = NULL;
-	bf_loaded_free(before);
 	bf_pins_remove(&f->pins);
 	want_conntrack(f, false, NULL);
 	return 0;
@@ -427,7 +455,7 @@ static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, siz
 	/* The kernel compares the number of counters last, and is asked before packets are held. */
 	if (f->loaded)
 		err = judge(f, replace, len) ?: check_num_counters(f, replace->num_counters) ?:
-		      move_to_kernel(f, replace, len, old, why);
+		      move_to_kernel(f, replace, len, old, false, why);
 	else
 		err = replace_in_kernel(f, replace, len, old);
 	if (err)
@@ -545,9 +573,7 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	if (!counters)
 		return -ENOMEM;
 	replace = as_replace(f->loaded->table, counters, &len);
-	err = replace ? move_to_kernel(f, replace, len, counters, why) : -ENOMEM;
-	if (!err)
-		err = bf_kernel_add_counters(f->kernel_sk, counters, n);
+	err = replace ? move_to_kernel(f, replace, len, counters, true, why) : -ENOMEM;
 	free(replace);
 	free(counters);
 	return err;
