@@ -32,6 +32,7 @@ say	= @printf '  %-7s %s\n' $(1) $(2)
 endif
 
 obj	= $(patsubst %.c,$(B)/obj/%.o,$(1))
+comma	:= ,
 
 LIB_OBJ	:= $(call obj,$(wildcard codegen/*.c) $(filter-out umh/main.c,$(wildcard umh/*.c)))
 
@@ -75,6 +76,16 @@ $(B)/selftests/unit/%: $(B)/obj/selftests/unit/%.o $(UNIT_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs) $(LDLIBS)
+
+# The functions that two of them let fail: see selftests/unit/faults.h.
+FAULTS	:= malloc calloc realloc reallocarray strdup bpf_map_create bpf_prog_load bpf_btf_load \
+	bpf_prog_bind_map bpf_prog_test_run_opts bpf_map_update_elem bpf_map_delete_elem \
+	bpf_map_lookup_elem bpf_obj_pin bpf_obj_get bpf_obj_get_info_by_fd bpf_prog_get_fd_by_id \
+	bpf_map_get_fd_by_id btf__new_empty btf__add_func btf__add_func_proto \
+	btf__load_vmlinux_btf mmap syscall mkdir fopen socket bind getsockname getsockopt \
+	setsockopt sendmsg recv unlink rmdir
+$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_crash: \
+	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTS))
 
 define tool_rule
 $(B)/selftests/$(1): $(call tool_obj,$(1)) $(LIB_OBJ)

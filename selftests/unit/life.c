@@ -2,6 +2,7 @@
 #include "life.h"
 
 #include <dirent.h>
+#include <linux/netfilter/xt_limit.h>
 #include <linux/netfilter/xt_pkttype.h>
 #include <linux/netfilter/xt_state.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@ void table_make(struct blob *b, enum table_kind kind, int verdict)
 {
 	const struct xt_pkttype_info pkttype = {.pkttype = 1, .invert = 1};
 	const struct xt_state_info state = {.statemask = 0xff};
+	const struct xt_rateinfo rate = {.avg = XT_LIMIT_SCALE, .burst = 5};
+	unsigned int i;
 
 	blob_hook(b, NF_INET_LOCAL_IN);
 	blob_begin(b)->proto = IPPROTO_UDP;
@@ -23,6 +26,11 @@ void table_make(struct blob *b, enum table_kind kind, int verdict)
 	if (kind == STATEFUL)
 		blob_match(b, "state", 0, &state, sizeof(state));
 	blob_end(b, verdict);
+	for (i = 0; kind == LARGE && i < 400; i++) {
+		blob_begin(b)->proto = IPPROTO_TCP;
+		blob_match(b, "limit", 0, &rate, sizeof(rate));
+		blob_end(b, BLOB_ACCEPT);
+	}
 	blob_policy(b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
 	blob_empty_hook(b, NF_INET_FORWARD, BLOB_DROP);
 	blob_empty_hook(b, NF_INET_LOCAL_OUT, BLOB_ACCEPT);
@@ -126,14 +134,18 @@ static void clear_counters(uint8_t *p, uint32_t size)
 /* What reading the table should give; NULL if bf_table_check() does not know all of it. */
 static uint8_t *expected_entries(struct blob *b, uint32_t *size)
 {
-	struct xt_counters none[16] = {};
+	struct xt_counters *none;
 	struct bf_table *t;
 	uint8_t *p;
 
 	if (bf_table_check(b->data, b->len, &t, NULL))
 		return NULL;
 	p = malloc(t->size);
+	none = calloc(t->num_entries, sizeof(*none));
+	if (!p || !none)
+		abort();
 	bf_table_show(t, none, p);
+	free(none);
 	*size = t->size;
 	bf_table_free(t);
 	return p;
@@ -174,4 +186,25 @@ int life_pins(struct life *l)
 		n++;
 	closedir(dir);
 	return n - 2;
+}
+
+bool life_set(struct life *l, const struct state *s)
+{
+	if (s->ours)
+		return !life_replace(l, s->table, NULL);
+	return !bf_filter_detach(l->f, &l->why) &&
+	       !bf_kernel_replace(l->sk, s->table->data, s->table->len, NULL, NULL);
+}
+
+bool life_is(struct life *l, const struct state *s)
+{
+	int i;
+
+	if (l->f && (!life_in_force(l, s->table, s->ours) || life_pins(l) != (s->ours ? PINS : -1)))
+		return false;
+	/* The kernel detaches a link that nobody has any more a little later. */
+	for (i = 0; i < 50; i++)
+		if (traffic_send(&l->t, 1) == s->passes)
+			return true;
+	return false;
 }

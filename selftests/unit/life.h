@@ -22,6 +22,7 @@ enum table_kind {
 	OTHER,		/* the same to a packet, but another table */
 	FOREIGN,	/* with a match that is not translated */
 	STATEFUL,	/* with one that needs conntrack */
+	LARGE,		/* with so many more rules, for TCP, that it becomes records */
 };
 
 /* One rule in INPUT, for UDP, with this verdict. */
@@ -63,6 +64,25 @@ uint64_t life_packets(struct life *l, unsigned int index);
  * it, counters aside; and ip_tables must have it, or must have nothing.
  */
 bool life_in_force(struct life *l, struct blob *b, bool ours);
+
+/**
+ * struct state - a table in force
+ * @ours: it is a program; if not, ip_tables has it
+ * @passes: do packets arrive?
+ */
+struct state {
+	struct blob *table;
+	bool ours, passes;
+};
+
+/* Brings it about, whatever there was before. */
+bool life_set(struct life *l, const struct state *s);
+
+/*
+ * Is it so, to packets, to those who ask, and in the pins? When nobody serves the namespace, what happens
+ * to packets is all that is looked at.
+ */
+bool life_is(struct life *l, const struct state *s);
 
 /* Files in the namespace's pin directory; -1 if there is no directory. */
 int life_pins(struct life *l);

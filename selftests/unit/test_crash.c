@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The helper is killed in the middle of something, at every call that changes anything. Until a successor
+ * comes up one of the two tables is in force, and then it is one of them alone. All of the tables drop the
+ * test's packets: one that arrives had no filter to pass.
+ */
+#include "faults.h"
+#include "life.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernel_table.h"
+#include "kselftest_harness.h"
+#include "pins.h"
+
+/* What the child that was to be killed says if it came to its end. */
+#define FINISHED 7
+
+FIXTURE(crash)
+{
+	struct life l;
+	struct blob one, two, foreign;
+};
+
+FIXTURE_SETUP(crash)
+{
+	int err = life_begin(&self->l);
+
+	memset(&self->one, 0, 3 * sizeof(self->one));
+	if (err == 1)
+		SKIP(return, "%s", self->l.s.why);
+	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
+	freopen("/dev/null", "w", stderr);
+	table_make(&self->one, PLAIN, BLOB_DROP);
+	table_make(&self->two, STATEFUL, BLOB_DROP);
+	table_make(&self->foreign, FOREIGN, BLOB_DROP);
+}
+
+FIXTURE_TEARDOWN(crash)
+{
+	life_end(&self->l);
+	blob_free(&self->one);
+	blob_free(&self->two);
+	blob_free(&self->foreign);
+}
+
+/* A helper that replaces the table, or detaches, and is killed before change number @n. True if it was. */
+static bool killed_at(struct life *l, struct blob *table, unsigned int n)
+{
+	int status = -1;
+	pid_t pid;
+
+	life_close(l);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		if (life_open(l))
+			_exit(1);
+		faults_arm_death(FAULT_CHANGE, n);
+		if (table)
+			life_replace(l, table, NULL);
+		else
+			bf_filter_detach(l->f, &l->why);
+		_exit(FINISHED);
+	}
+	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != FINISHED))
+		abort();
+	return !WEXITSTATUS(status);
+}
+
+/* @table: the one that replaces that of @before and leads to @after, or NULL for a detach. */
+static bool survives(struct life *l, const struct state *before, struct blob *table,
+		     const struct state *after)
+{
+	unsigned int n, early = 0;
+	bool killed;
+
+	for (n = 1, killed = true; killed; n++) {
+		bool is_before;
+
+		if (!life_set(l, before))
+			return false;
+		killed = killed_at(l, table, n);
+		if (traffic_send(&l->t, 3)) {
+			printf("# killed at change %u: no table is in force\n", n);
+			return false;
+		}
+		if (life_open(l)) {
+			printf("# killed at change %u: no successor: %s\n", n, l->why.text);
+			return false;
+		}
+		is_before = life_is(l, before);
+		early += is_before;
+		if (!life_is(l, after) && !(killed && is_before)) {
+			printf("# killed at change %u: none of the tables is in force, or both\n", n);
+			return false;
+		}
+	}
+	printf("# killed at each of %u changes; after %u of them, it had not happened\n", n - 2, early);
+	return early && early < n - 1;
+}
+
+TEST_F(crash, moving_here)
+{
+	const struct state before = {&self->one, false, false}, after = {&self->two, true, false};
+
+	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
+}
+
+TEST_F(crash, swapping)
+{
+	const struct state before = {&self->one, true, false}, after = {&self->two, true, false};
+
+	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
+}
+
+TEST_F(crash, falling_back)
+{
+	const struct state before = {&self->two, true, false}, after = {&self->foreign, false, false};
+
+	EXPECT_TRUE(survives(&self->l, &before, &self->foreign, &after));
+}
+
+TEST_F(crash, detaching)
+{
+	const struct state before = {&self->two, true, false}, after = {&self->two, false, false};
+
+	EXPECT_TRUE(survives(&self->l, &before, NULL, &after));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every operation on a filter, again and again with the n-th allocation failing, then with the n-th call
+ * of the kernel failing, until it succeeds because nothing failed. After each: the table in force is the
+ * one before, or the new one, in one place; no descriptor and no memory is left behind; the next attempt
+ * works.
+ */
+#include "faults.h"
+#include "life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "env.h"
+#include "kernel_table.h"
+#include "kselftest_harness.h"
+#include "pins.h"
+
+/* Of the address sanitizer; absent in other builds. */
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+FIXTURE(faults)
+{
+	struct life l;
+	struct blob pass, drop, foreign, stateful, large;
+};
+
+FIXTURE_SETUP(faults)
+{
+	int err = life_begin(&self->l);
+
+	memset(&self->pass, 0, 5 * sizeof(self->pass));
+	if (err == 1)
+		SKIP(return, "%s", self->l.s.why);
+	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
+	/* What goes wrong here is meant to: only the test has something to say. */
+	freopen("/dev/null", "w", stderr);
+	table_make(&self->pass, PLAIN, BLOB_NEXT);
+	table_make(&self->drop, PLAIN, BLOB_DROP);
+	table_make(&self->foreign, FOREIGN, BLOB_NEXT);
+	table_make(&self->stateful, STATEFUL, BLOB_NEXT);
+	table_make(&self->large, LARGE, BLOB_NEXT);
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	life_end(&self->l);
+	blob_free(&self->pass);
+	blob_free(&self->drop);
+	blob_free(&self->foreign);
+	blob_free(&self->stateful);
+	blob_free(&self->large);
+	if (__lsan_do_recoverable_leak_check)
+		EXPECT_EQ(0, __lsan_do_recoverable_leak_check());
+}
+
+static uint32_t program(struct life *l)
+{
+	struct bf_filter_status status = {};
+
+	if (l->f)
+		bf_filter_status(l->f, &status);
+	return status.prog_ids[1];
+}
+
+/**
+ * struct operation - something to be done while something fails
+ * @run: 0 or -errno
+ * @before: the state that it starts from
+ * @after: the states that success may mean; where there are two, the second only if something failed
+ */
+struct operation {
+	const char *name;
+	int (*run)(struct life *l, struct blob *table);
+	struct state before, after[2];
+};
+
+static void show(const struct operation *op, unsigned int n, const char *failed, int err,
+		 const char *text)
+{
+	printf("# %s: call %u of its kind, %s, failed (%d): %s\n", op->name, n, failed ?: "none", err,
+	       text);
+}
+
+/* One attempt, in which call @n fails. 1: nothing failed; 0: something did; -1: something is wrong. */
+static int attempt(struct life *l, const struct operation *op, unsigned int kind, unsigned int n)
+{
+	unsigned int descriptors = open_descriptors();
+	uint32_t id = program(l);
+	const char *failed;
+	int err;
+
+	faults_arm(kind, n);
+	err = op->run(l, op->after[0].table);
+	failed = faults_disarm();
+	if (err > 0 || err < -4095 || (err && !failed)) {
+		show(op, n, failed, err, "not an error code, or out of nothing");
+		return -1;
+	}
+	if (!err) {
+		if (life_is(l, &op->after[0]) ||
+		    (failed && op->after[1].table && life_is(l, &op->after[1])))
+			return !failed;
+		show(op, n, failed, err, "not what success means");
+		return -1;
+	}
+	if (!life_is(l, &op->before) || program(l) != id) {
+		show(op, n, failed, err, "the table in force is not what it was");
+		return -1;
+	}
+	if (open_descriptors() != descriptors) {
+		show(op, n, failed, err, "descriptors are left");
+		return -1;
+	}
+	return 0;
+}
+
+/* All attempts; false if something is wrong. */
+static bool hold_against(struct life *l, const struct operation *op, unsigned int kind)
+{
+	unsigned int n, descriptors = 0, errors = 0, tolerated = 0;
+	int result;
+
+	for (n = 1;; n++) {
+		if (!life_is(l, &op->before) && !life_set(l, &op->before)) {
+			show(op, n, NULL, 0, "cannot go back to the state before");
+			return false;
+		}
+		/* The state before has as many descriptors whenever it is reached. */
+		if (descriptors && open_descriptors() != descriptors) {
+			show(op, n, NULL, 0, "descriptors were left behind by an attempt that succeeded");
+			return false;
+		}
+		descriptors = open_descriptors();
+		result = attempt(l, op, kind, n);
+		if (result < 0)
+			return false;
+		if (life_is(l, &op->before))
+			errors++;
+		else
+			tolerated++;
+		if (result)
+			break;
+	}
+	printf("# %s: %u %s; %u errors, %u successes\n", op->name, n - 1,
+	       kind == FAULT_MEMORY ? "allocations" : "calls", errors, tolerated);
+	return life_set(l, &op->before);
+}
+
+static bool survives(struct life *l, const struct operation *op)
+{
+	/* Once in each state: whatever is opened when it is first needed is open from then on. */
+	if (!life_set(l, &op->before) || op->run(l, op->after[0].table))
+		return false;
+	if (!life_set(l, &op->before))
+		return false;
+	return hold_against(l, op, FAULT_MEMORY) && hold_against(l, op, FAULT_CALL);
+}
+
+/* With conntrack, since what is done for it is done besides the rest. */
+
+static int run_replace(struct life *l, struct blob *table)
+{
+	return life_replace(l, table, NULL);
+}
+
+static int run_detach(struct life *l, struct blob *table)
+{
+	(void)table;
+	return bf_filter_detach(l->f, &l->why);
+}
+
+TEST_F(faults, moving_here)
+{
+	const struct operation op = {
+		.name = "to programs",
+		.run = run_replace,
+		.before = {&self->drop, false, false},
+		.after = {{&self->stateful, true, true}, {&self->stateful, false, true}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+TEST_F(faults, swapping)
+{
+	const struct operation op = {
+		.name = "swap",
+		.run = run_replace,
+		.before = {&self->drop, true, false},
+		.after = {{&self->stateful, true, true}, {&self->stateful, false, true}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+/* With functions, and everything that is made of rules too many for one allocation. */
+TEST_F(faults, swapping_to_many_rules)
+{
+	const struct operation op = {
+		.name = "swap, to many rules",
+		.run = run_replace,
+		.before = {&self->drop, true, false},
+		.after = {{&self->large, true, true}, {&self->large, false, true}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+TEST_F(faults, falling_back)
+{
+	const struct operation op = {
+		.name = "to ip_tables",
+		.run = run_replace,
+		.before = {&self->stateful, true, true},
+		.after = {{&self->foreign, false, true}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+TEST_F(faults, within_ip_tables)
+{
+	const struct operation op = {
+		.name = "within ip_tables",
+		.run = run_replace,
+		.before = {&self->drop, false, false},
+		.after = {{&self->foreign, false, true}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+TEST_F(faults, detaching)
+{
+	const struct operation op = {
+		.name = "detach",
+		.run = run_detach,
+		.before = {&self->drop, true, false},
+		.after = {{&self->drop, false, false}},
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+/* A successor comes up, or does not: the table stays in force all the same. */
+static bool opening(struct life *l, const struct state *state, unsigned int kind)
+{
+	unsigned int n, descriptors, opened = 0;
+	const char *failed;
+	int err;
+
+	for (n = 1;; n++) {
+		life_close(l);
+		descriptors = open_descriptors();
+		faults_arm(kind, n);
+		err = life_open(l);
+		failed = faults_disarm();
+		if (err && (!failed || err > 0 || l->f || open_descriptors() != descriptors))
+			break;
+		if (!life_is(l, state))
+			break;
+		if (err && life_open(l))
+			break;
+		if (!life_is(l, state))
+			break;
+		if (opened && open_descriptors() != opened)
+			break;
+		opened = open_descriptors();
+		if (!failed) {
+			printf("# open: %u %s\n", n - 1, kind == FAULT_MEMORY ? "allocations" : "calls");
+			return true;
+		}
+	}
+	printf("# open: call %u of its kind, %s, failed (%d): %s\n", n, failed ?: "none", err,
+	       l->why.text);
+	return false;
+}
+
+TEST_F(faults, opening)
+{
+	const struct state states[] = {
+		{&self->drop, true, false},
+		{&self->stateful, true, true},
+		{&self->drop, false, false},
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_TRUE(life_set(&self->l, &states[i]));
+		EXPECT_TRUE(opening(&self->l, &states[i], FAULT_MEMORY)) TH_LOG("state %u", i);
+		EXPECT_TRUE(opening(&self->l, &states[i], FAULT_CALL)) TH_LOG("state %u", i);
+	}
+}
+
+/* What a killed helper left half-way: not finished for lack of something, it is finished later. */
+static bool finishing(struct life *l, const struct state *state, struct blob *kernels,
+		      unsigned int kind)
+{
+	unsigned int n;
+	const char *failed;
+	struct bf_pins pins;
+
+	for (n = 1;; n++) {
+		life_close(l);
+		bf_pins_init(&pins, l->s.inode);
+		if (bf_pins_open(&pins) || bf_pins_set_moving(&pins, true))
+			return false;
+		bf_pins_close(&pins);
+		if (bf_kernel_replace(l->sk, kernels->data, kernels->len, NULL, NULL))
+			return false;
+		faults_arm(kind, n);
+		life_open(l);
+		failed = faults_disarm();
+		if (l->f && !life_is(l, state)) {
+			printf("# interrupted move: not finished when %s, call %u, failed\n",
+			       failed ?: "none", n);
+			return false;
+		}
+		if (!l->f && life_open(l))
+			return false;
+		if (!life_is(l, state)) {
+			printf("# interrupted move: cannot be finished after %s, call %u, failed\n",
+			       failed ?: "none", n);
+			return false;
+		}
+		if (!failed)
+			return true;
+	}
+}
+
+TEST_F(faults, finishing_a_move)
+{
+	const struct state state = {&self->drop, true, false};
+
+	ASSERT_TRUE(life_set(&self->l, &state));
+	EXPECT_TRUE(finishing(&self->l, &state, &self->pass, FAULT_MEMORY));
+	EXPECT_TRUE(finishing(&self->l, &state, &self->pass, FAULT_CALL));
+}
+
+/* Questions and added counters. */
+static int ask(struct life *l)
+{
+	struct {
+		struct xt_counters_info info;
+		struct xt_counters counters[16];
+	} add = {.info.name = "filter"};
+	struct bf_filter_status status;
+	struct ipt_getinfo info = {};
+	int err = bf_filter_info(l->f, &info);
+	void *p;
+
+	if (err)
+		return err;
+	p = malloc(info.size);
+	err = p ? bf_filter_entries(l->f, info.size, p) : -ENOMEM;
+	free(p);
+	add.info.num_counters = info.num_entries;
+	err = err ?: bf_filter_add_counters(l->f, &add, sizeof(add.info) +
+					    info.num_entries * sizeof(*add.counters));
+	return err ?: bf_filter_status(l->f, &status);
+}
+
+TEST_F(faults, asking)
+{
+	const struct state states[] = {{&self->drop, true, false}, {&self->drop, false, false}};
+	unsigned int i, n, descriptors;
+	const char *failed;
+	int err;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(states); i++) {
+		ASSERT_TRUE(life_set(&self->l, &states[i / 2]));
+		ASSERT_EQ(0, ask(&self->l));
+		descriptors = open_descriptors();
+		for (n = 1, failed = ""; failed; n++) {
+			faults_arm(i % 2 ? FAULT_CALL : FAULT_MEMORY, n);
+			err = ask(&self->l);
+			failed = faults_disarm();
+			EXPECT_TRUE(err <= 0 && (failed || !err)) TH_LOG("%s: %d", failed, err);
+			EXPECT_EQ(descriptors, open_descriptors()) TH_LOG("%s", failed);
+		}
+		EXPECT_TRUE(life_is(&self->l, &states[i / 2]));
+	}
+}
+
+TEST_F(faults, looking_at_the_kernel)
+{
+	unsigned int kinds[] = {FAULT_MEMORY, FAULT_CALL}, i, n, descriptors;
+	const char *failed;
+	struct bf_env *env;
+	int err, exit_code;
+
+	ASSERT_EQ(0, bf_env_open(&env, &exit_code, &self->l.why));
+	bf_env_close(env);
+	descriptors = open_descriptors();
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		for (n = 1, failed = ""; failed; n++) {
+			self->l.why.text[0] = '\0';
+			faults_arm(kinds[i], n);
+			err = bf_env_open(&env, &exit_code, &self->l.why);
+			failed = faults_disarm();
+			EXPECT_TRUE(err <= 0 && (failed || !err)) TH_LOG("%s: %d", failed, err);
+			if (err) {
+				EXPECT_EQ(NULL, env);
+				EXPECT_NE(0, exit_code);
+				EXPECT_NE('\0', self->l.why.text[0]) TH_LOG("%s", failed);
+			}
+			bf_env_close(env);
+			EXPECT_EQ(descriptors, open_descriptors()) TH_LOG("%s", failed);
+		}
+}
+
+TEST_HARNESS_MAIN
