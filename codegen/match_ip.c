@@ -26,7 +26,7 @@ static void compile_iface(struct bf_rule *r, enum bf_field field, const char *na
 	for (i = 0; i < IFACE_WORDS; i++)
 		if (m[i])
 			last = i;
-	if (invert && last)
+	if (invert)
 		differs = bf_label(r);
 	for (i = 0; i <= last; i++) {
 		if (!invert)
@@ -36,7 +36,7 @@ static void compile_iface(struct bf_rule *r, enum bf_field field, const char *na
 		else
 			bf_eq(r, field + i, m[i], n[i] & m[i], false, differs);
 	}
-	if (invert && last)
+	if (invert)
 		bf_label_here(r, differs);
 }
 

@@ -566,6 +566,8 @@ TEST_F(fib, destination)
 	struct cond c;
 
 	ASSERT_TRUE(cond_make(&c, &kernel, "addrtype", 1, &match, sizeof(match)));
+	EXPECT_TRUE(c.cond.type->fib);
+	EXPECT_EQ(BF_FIELD_BIT(BF_SADDR) | BF_FIELD_BIT(BF_DADDR), c.cond.type->fields);
 	memcpy(c.frame + BF_FRAME_STATE, &hook, sizeof(hook));
 	frame_set(&c, BF_FRAME_KEY + 4 * BF_SADDR, 0x01010101);
 	frame_set(&c, BF_FRAME_KEY + 4 * BF_DADDR, 0x0a0101c8);

@@ -216,6 +216,20 @@ TEST_F(limit, equals_the_kernels_arithmetic)
 	}
 }
 
+/* The rule matches while there are credits. */
+TEST_F(limit, not_inverted)
+{
+	struct answer answer = {};
+	uint32_t key[BF_NR_FIELDS] = {};
+	struct entry t;
+
+	entry_init(&t);
+	entry_add(&t, "limit", 0, &self->rate, sizeof(self->rate));
+	for (answer.value = 0; answer.value < 3; answer.value++)
+		EXPECT_EQ(answer.value, entry_eval(&t, key, &answer));
+	EXPECT_EQ(3U, answer.asked);
+}
+
 TEST_F(limit, burst_then_rate)
 {
 	struct state *s = start(self, 250);	/* 10/s: one in 25 jiffies */
