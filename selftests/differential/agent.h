@@ -7,6 +7,7 @@
 #ifndef DIFFERENTIAL_AGENT_H
 #define DIFFERENTIAL_AGENT_H
 
+#include <stdint.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <sys/types.h>
 

@@ -30,12 +30,13 @@ static const char usage[] =
 	"  --rules=FILE      only this dump\n"
 	"  --set=N           only random rule set N\n"
 	"  --soak            random rule sets until stopped\n"
+	"  --shrink=SECONDS  how long to make a failure smaller (60)\n"
 	"  --mutants         change a rule on one side: is it noticed?\n"
 	"  --verbose         say why tables are refused, or left to ip_tables\n"
 	"  --keep-going      go on after a difference\n";
 
 enum option_name { O_LEFT = 256, O_RIGHT, O_SEED, O_SETS, O_PACKETS, O_CORPUS, O_RULES_DIR, O_RULES,
-		   O_SET, O_SOAK, O_MUTANTS, O_VERBOSE, O_KEEP_GOING,
+		   O_SET, O_SHRINK, O_SOAK, O_MUTANTS, O_VERBOSE, O_KEEP_GOING,
 		   O_AGENT, O_HELP };
 
 static const struct option options[] = {
@@ -48,6 +49,7 @@ static const struct option options[] = {
 	{"rules-dir", required_argument, NULL, O_RULES_DIR},
 	{"rules", required_argument, NULL, O_RULES},
 	{"set", required_argument, NULL, O_SET},
+	{"shrink", required_argument, NULL, O_SHRINK},
 	{"soak", no_argument, NULL, O_SOAK},
 	{"mutants", no_argument, NULL, O_MUTANTS},
 	{"verbose", no_argument, NULL, O_VERBOSE},
@@ -99,6 +101,9 @@ static bool parse(int argc, char **argv, struct session *s, struct command_line 
 			break;
 		case O_SET:
 			cl->set = strtol(optarg, NULL, 0);
+			break;
+		case O_SHRINK:
+			s->shrink_seconds = strtoul(optarg, NULL, 0);
 			break;
 		case O_SOAK:
 			cl->soak = true;
@@ -227,7 +232,7 @@ static void settle(struct session *s)
 
 int main(int argc, char **argv)
 {
-	struct session s = {.seed = time(NULL), .sets = 300, .packets = 1000,
+	struct session s = {.seed = time(NULL), .sets = 300, .packets = 1000, .shrink_seconds = 60,
 			    .corpus = getenv("BPFILTER_CORPUS")};
 	struct command_line cl = {.left = "", .set = -1};
 	char right[512];

@@ -234,7 +234,8 @@ static void not_linear(struct craft *c, struct l3l4 *h)
 	h->payload = rng_between(c->r, 4200, 8500);
 	h->daddr = rng_chance(c->r, 50) ? craft_local(c) : craft_remote(c);
 	p = craft_make(c, WAY_FRAME, h);
-	p->linear = rng_chance(c->r, 70) ? 20 : rng_between(c->r, 1, 60);
+	/* The cut goes through the transport header, at each field of it. */
+	p->linear = rng_chance(c->r, 40) ? 20 : rng_between(c->r, 1, 40);
 }
 
 /* Segments that travel as one packet, in and out. */
@@ -266,7 +267,8 @@ void craft_nasties(struct craft *c, unsigned int n)
 	static void (*const kinds[])(struct craft *c, struct l3l4 *h) = {
 		truncated,    truncated,     truncated, lone_fragment, fragments,  fragments,
 		with_options, bad_header,    tcp_options, tcp_options, bad_checksum, odd_addresses,
-		odd_addresses, all_flags,    any_icmp,	any_protocol,  not_linear, segments};
+		odd_addresses, all_flags,    any_icmp,	any_protocol,  not_linear, not_linear,
+		segments};
 	unsigned int end = c->out->nr + n;
 	struct l3l4 h;
 

@@ -24,6 +24,9 @@ static uint32_t *entry_offsets(const struct table_image *image, unsigned int *nr
 
 static void poke_header(struct ipt_entry *e, struct rng *r)
 {
+	/* Policies have to stay as they are, or the kernel refuses the table. */
+	if (e->target_offset == sizeof(*e) && !memcmp(&e->ip, &(struct ipt_ip){0}, sizeof(e->ip)))
+		return;
 	switch (rng_below(r, 7)) {
 	case 0: /* inverted, but not asked for */
 		e->ip.flags &= ~IPT_F_FRAG;
@@ -96,21 +99,22 @@ static void poke_target(struct ipt_entry *e, const uint32_t *offsets, unsigned i
 void poke_table(struct table_image *image, uint64_t seed)
 {
 	struct rng r = rng_make(seed, 0);
-	unsigned int nr, n = rng_between(&r, 1, 3);
+	unsigned int nr, n = rng_between(&r, 1, 8);
 	uint32_t *offsets = entry_offsets(image, &nr);
 
 	while (n--) {
 		struct ipt_entry *e = (void *)(image->entries + offsets[rng_below(&r, nr)]);
 
-		switch (rng_below(&r, 3)) {
-		case 0:
-			poke_header(e, &r);
+		switch (rng_below(&r, 10)) {
+		case 0: /* rarely: much of it is refused, and the rest of the table with it */
+			poke_target(e, offsets, nr, &r);
 			break;
 		case 1:
+		case 2:
 			poke_match(e, &r);
 			break;
 		default:
-			poke_target(e, offsets, nr, &r);
+			poke_header(e, &r);
 		}
 	}
 	free(offsets);

@@ -11,8 +11,6 @@
 #include "shrink.h"
 #include "translation.h"
 
-#define SHRINK_SECONDS 60
-
 void session_result(struct session *s, bool ok, const char *fmt, ...)
 {
 	va_list ap;
@@ -117,7 +115,7 @@ static void report(struct session *s, struct ruleset *rules, struct packets *pac
 	       (unsigned long long)s->seed, (unsigned long long)number,
 	       rules->nat ? ", with address translation" : "", first);
 	d->verbose = false;
-	shrink(d, rules, packets, SHRINK_SECONDS);
+	shrink(d, rules, packets, s->shrink_seconds);
 	d->verbose = s->verbose;
 	printf("# shrunk to %u rules and %u packets", ruleset_rules(rules), packets->nr);
 	if (rules->pokes)
@@ -197,7 +195,7 @@ void session_draw(struct session *s, struct ruleset *rules, unsigned int *packet
 		size = GRAMMAR_DEEP;
 	}
 	grammar_ruleset(rules, &r, size, number % 200 == 199 ? 20000 : 1000);
-	if (size == GRAMMAR_USUAL && rng_chance(&r, 12))
+	if (size == GRAMMAR_USUAL && rng_chance(&r, 15))
 		rules->pokes = rng_next(&r) | 1;
 	rules->nat = rng_chance(&r, 30);
 }

@@ -11,6 +11,7 @@
 /**
  * struct session - one run of the program
  * @seed, @sets, @packets: how many random rule sets, packets for each
+ * @shrink_seconds: how long to make a failure smaller
  * @corpus: directory with saves/ and pcaps/, or NULL
  * @captured: packets of the corpus
  * @duel: hosts without and with address translation
@@ -21,6 +22,7 @@ struct session {
 	uint64_t seed;
 	unsigned long sets;
 	unsigned int packets;
+	unsigned int shrink_seconds;
 	const char *corpus;
 	const char *rules_dir;
 	bool keep_going;

@@ -37,6 +37,8 @@ static const char host_settings[] =
 	"ipv4/icmp_ratemask 0\nipv4/icmp_echo_ignore_broadcasts 0\n"
 	"ipv4/igmp_link_local_mcast_reports 0\n"
 	"ipv4/ipfrag_high_thresh 268435456\nipv4/ipfrag_time 3600\nipv4/ipfrag_max_dist 0\n"
+	/* Looking for the socket early would pull transport headers into the linear part. */
+	"ipv4/ip_early_demux 0\n"
 	"netfilter/nf_conntrack_udp_timeout 600\nnetfilter/nf_conntrack_icmp_timeout 600\n"
 	"netfilter/nf_conntrack_udp_timeout_stream 1200\n"
 	"netfilter/nf_conntrack_tcp_timeout_close 600\n";
