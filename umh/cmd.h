@@ -12,11 +12,10 @@ int bf_cmd_detach(int argc, char **argv);
 
 /**
  * bf_usage_error - say in one line which argument is wrong, and where help is
- * @argv: of the command, when getopt_long(3) has returned '?', or with the argument that is too many
- *	at optind
+ * @command: its name
  *
  * Returns BF_EXIT_USAGE.
  */
-int bf_usage_error(char **argv);
+int bf_usage_error(const char *command, const char *arg);
 
 #endif /* BPFILTER_CMD_H */

@@ -32,12 +32,10 @@ static const char detach_usage[] =
 	"  --all   of every network namespace, not only the one this is run in\n"
 	"  --help  this text\n";
 
-int bf_usage_error(char **argv)
+int bf_usage_error(const char *command, const char *arg)
 {
-	/* For an option, optind is already behind it, and optopt is its letter if it is known. */
-	bf_log(BF_LOG_ERR, "%s: unknown option or argument \"%s\": try \"bpfilter %s --help\"", argv[0],
-	       optopt && argv[optind - 1] ? argv[optind - 1] : argv[optind] ?: argv[optind - 1],
-	       argv[0]);
+	bf_log(BF_LOG_ERR, "%s: wrong option or argument \"%s\": try \"bpfilter %s --help\"",
+	       command, arg, command);
 	return BF_EXIT_USAGE;
 }
 
@@ -64,12 +62,12 @@ static int parse(int argc, char **argv, const char *name, const char *usage, int
 			fputs(usage, stdout);
 			*ret = 0;
 		} else {
-			*ret = bf_usage_error(argv);
+			*ret = bf_usage_error(argv[0], argv[optind - 1]);
 		}
 		return -1;
 	}
 	if (optind < argc) {
-		*ret = bf_usage_error(argv);
+		*ret = bf_usage_error(argv[0], argv[optind]);
 		return -1;
 	}
 	return given;

@@ -72,7 +72,7 @@ static int parse(int argc, char **argv)
 			return -EINVAL;
 		}
 		if (opt == '?') {
-			bf_usage_error(argv);
+			bf_usage_error(argv[0], argv[optind - 1]);
 			return -EINVAL;
 		}
 	}

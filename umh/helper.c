@@ -307,7 +307,7 @@ int bf_cmd_umh(int argc, char **argv)
 		case 'i':
 			idle_ms = atoi(optarg) * 1000;
 			if (idle_ms <= 0)
-				return bf_usage_error(argv);
+				return bf_usage_error(argv[0], argv[optind - 1]);
 			break;
 		case 'r':
 			report_fd = atoi(optarg);
@@ -317,10 +317,10 @@ int bf_cmd_umh(int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
-			return bf_usage_error(argv);
+			return bf_usage_error(argv[0], argv[optind - 1]);
 		}
 	}
 	if (optind < argc)
-		return bf_usage_error(argv);
+		return bf_usage_error(argv[0], argv[optind]);
 	return stay ? foreground(report_fd, idle_ms) : background();
 }
