@@ -98,6 +98,9 @@ lab_begin() {
 	mkdir "$T/bpf" "$T/run" || exit 1
 	mount -t bpf bpf "$T/bpf" || skip_all "cannot mount bpffs"
 	export BPFILTER_RUN_DIR=$T/run BPFILTER_PIN_DIR=$T/bpf/bpfilter
+	# What a sanitizer says in any process, the helper among them, is shown in the end.
+	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$T/sanitizer
+	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
 }
 
 lab_end() {
@@ -115,6 +118,7 @@ lab_end() {
 		ip netns del "$ns"
 	done
 	umount "$T/bpf" || umount -l "$T/bpf"
+	cat "$T"/sanitizer.* 2>/dev/null
 	rm -rf "$T"
 	wait 2>/dev/null
 	T=
