@@ -19,6 +19,9 @@
 /* What the child that was to be killed says if it came to its end. */
 #define FINISHED 7
 
+/* Seconds; each attempt waits several times for the kernel, which may have much else to do. */
+#define TIMEOUT 300
+
 FIXTURE(crash)
 {
 	struct life l;
@@ -104,28 +107,28 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 	return early && early < n - 1;
 }
 
-TEST_F(crash, moving_here)
+TEST_F_TIMEOUT(crash, moving_here, TIMEOUT)
 {
 	const struct state before = {&self->one, false, false}, after = {&self->two, true, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
 }
 
-TEST_F(crash, swapping)
+TEST_F_TIMEOUT(crash, swapping, TIMEOUT)
 {
 	const struct state before = {&self->one, true, false}, after = {&self->two, true, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
 }
 
-TEST_F(crash, falling_back)
+TEST_F_TIMEOUT(crash, falling_back, TIMEOUT)
 {
 	const struct state before = {&self->two, true, false}, after = {&self->foreign, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->foreign, &after));
 }
 
-TEST_F(crash, detaching)
+TEST_F_TIMEOUT(crash, detaching, TIMEOUT)
 {
 	const struct state before = {&self->two, true, false}, after = {&self->two, false, false};
 

@@ -21,6 +21,9 @@
 /* Of the address sanitizer; absent in other builds. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
+/* Seconds; each attempt waits several times for the kernel, which may have much else to do. */
+#define TIMEOUT 300
+
 FIXTURE(faults)
 {
 	struct life l;
@@ -172,7 +175,7 @@ static int run_detach(struct life *l, struct blob *table)
 	return bf_filter_detach(l->f, &l->why);
 }
 
-TEST_F(faults, moving_here)
+TEST_F_TIMEOUT(faults, moving_here, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "to programs",
@@ -184,7 +187,7 @@ TEST_F(faults, moving_here)
 	EXPECT_TRUE(survives(&self->l, &op));
 }
 
-TEST_F(faults, swapping)
+TEST_F_TIMEOUT(faults, swapping, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "swap",
@@ -197,7 +200,7 @@ TEST_F(faults, swapping)
 }
 
 /* With functions, and everything that is made of rules too many for one allocation. */
-TEST_F(faults, swapping_to_many_rules)
+TEST_F_TIMEOUT(faults, swapping_to_many_rules, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "swap, to many rules",
@@ -209,7 +212,7 @@ TEST_F(faults, swapping_to_many_rules)
 	EXPECT_TRUE(survives(&self->l, &op));
 }
 
-TEST_F(faults, falling_back)
+TEST_F_TIMEOUT(faults, falling_back, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "to ip_tables",
@@ -221,7 +224,7 @@ TEST_F(faults, falling_back)
 	EXPECT_TRUE(survives(&self->l, &op));
 }
 
-TEST_F(faults, within_ip_tables)
+TEST_F_TIMEOUT(faults, within_ip_tables, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "within ip_tables",
@@ -233,7 +236,7 @@ TEST_F(faults, within_ip_tables)
 	EXPECT_TRUE(survives(&self->l, &op));
 }
 
-TEST_F(faults, detaching)
+TEST_F_TIMEOUT(faults, detaching, TIMEOUT)
 {
 	const struct operation op = {
 		.name = "detach",
@@ -279,7 +282,7 @@ static bool opening(struct life *l, const struct state *state, unsigned int kind
 	return false;
 }
 
-TEST_F(faults, opening)
+TEST_F_TIMEOUT(faults, opening, TIMEOUT)
 {
 	const struct state states[] = {
 		{&self->drop, true, false},
@@ -331,7 +334,7 @@ static bool finishing(struct life *l, const struct state *state, struct blob *ke
 	}
 }
 
-TEST_F(faults, finishing_a_move)
+TEST_F_TIMEOUT(faults, finishing_a_move, TIMEOUT)
 {
 	const struct state state = {&self->drop, true, false};
 
@@ -363,7 +366,7 @@ static int ask(struct life *l)
 	return err ?: bf_filter_status(l->f, &status);
 }
 
-TEST_F(faults, asking)
+TEST_F_TIMEOUT(faults, asking, TIMEOUT)
 {
 	const struct state states[] = {{&self->drop, true, false}, {&self->drop, false, false}};
 	unsigned int i, n, descriptors;
@@ -385,7 +388,7 @@ TEST_F(faults, asking)
 	}
 }
 
-TEST_F(faults, looking_at_the_kernel)
+TEST_F_TIMEOUT(faults, looking_at_the_kernel, TIMEOUT)
 {
 	unsigned int kinds[] = {FAULT_MEMORY, FAULT_CALL}, i, n, descriptors;
 	const char *failed;

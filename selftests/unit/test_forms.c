@@ -14,7 +14,7 @@
 
 #include "kselftest_harness.h"
 
-#define TABLES 240U
+#define TABLES 200U
 #define PACKETS 100U
 
 FIXTURE(forms)
@@ -39,7 +39,7 @@ FIXTURE_TEARDOWN(forms)
 	run_end(&self->r);
 }
 
-TEST_F(forms, random_tables)
+TEST_F_TIMEOUT(forms, random_tables, 300)
 {
 	unsigned int table, n, straight = 0, verdicts[2] = {};
 
