@@ -41,6 +41,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,9 @@
 /* When to stop letting go while more line up: so few are left, or it took so long. */
 #define NEARLY_EMPTY 16
 #define DRAIN_MS     200
+
+/* So long may a packet be between getting its number and being counted as waiting. */
+#define SETTLE_MS 100
 
 struct bf_hold {
 	int sk;
@@ -285,12 +289,12 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_why *why)
 /**
  * struct queue_stats - what the kernel tells of queues
  * @waiting: packets in ours
- * @ids: packets that were ever put into ours
+ * @held: packets that were ever put into ours
  * @lost: packets that found ours full, or could not be put into it
  * @others: packets waiting in the other queues of the namespace
  */
 struct queue_stats {
-	unsigned int waiting, ids, lost, others;
+	unsigned int waiting, held, lost, others;
 };
 
 static int read_stats(const struct bf_hold *h, struct queue_stats *s)
@@ -311,7 +315,7 @@ static int read_stats(const struct bf_hold *h, struct queue_stats *s)
 				s->others += total;
 			} else {
 				s->waiting = total;
-				s->ids = ids - user_dropped;
+				s->held = ids - user_dropped;
 				s->lost = dropped + user_dropped;
 			}
 		}
@@ -354,38 +358,46 @@ static long ms_now(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* While new packets line up behind, until the line is short. */
+/*
+ * While new packets line up behind, until the line is short. All at once each time: on a busy
+ * machine this thread hardly gets to catch up if it goes back to user space more often.
+ */
 static int let_go_until_short(const struct bf_hold *h)
 {
 	long deadline = ms_now() + DRAIN_MS;
 	struct queue_stats s;
-	int err;
+	int err = 0;
 
-	do {
+	while (!err && ms_now() < deadline) {
+		if (read_stats(h, &s) || s.waiting <= NEARLY_EMPTY)
+			return 0;
 		err = let_go(h);
-		if (err)
-			return err == -ENOENT ? 0 : err;
-	} while (!read_stats(h, &s) && s.waiting > NEARLY_EMPTY && ms_now() < deadline);
-	return 0;
+	}
+	return err == -ENOENT ? 0 : err;
 }
 
 /*
- * Before anything is let go all packets that got a number should be waiting. Numbers are given
- * an instant before a packet is counted as waiting, so a gap means a loss (a hook was
+ * Before anything is let go all packets that were put into the queue should be waiting. They get
+ * their number an instant before they are counted, so a gap means a loss (a hook was
  * unregistered, or a device went down) only if it stays.
  */
 static unsigned int count_flushed(const struct bf_hold *h)
 {
-	int i, gap = INT32_MAX;
+	long deadline = ms_now() + SETTLE_MS;
+	int gap, least = INT32_MAX;
 	struct queue_stats s;
 
-	for (i = 0; i < 8 && gap > 0; i++) {
+	do {
 		if (read_stats(h, &s))
 			return 0;
-		if ((int)(s.ids - s.waiting) < gap)
-			gap = s.ids - s.waiting;
-	}
-	return gap > 0 ? gap : 0;
+		gap = s.held - s.waiting;
+		if (gap <= 0)
+			return 0;
+		if (gap < least)
+			least = gap;
+		sched_yield();
+	} while (ms_now() < deadline);
+	return least;
 }
 
 /*
@@ -444,10 +456,10 @@ long bf_hold_end(struct bf_hold *h)
 		wait_for_other_queues(h);
 		err = remove_table(h);
 	}
-	ret = s.ids;
+	ret = s.held;
 	if (!err && s.lost + flushed) {
 		bf_log(BF_LOG_WARN, "%u of %u packets were lost while the filter table moved",
-		       s.lost + flushed, s.ids + s.lost);
+		       s.lost + flushed, s.held + s.lost);
 		err = -ENOBUFS;
 	} else if (err) {
 		bf_log(BF_LOG_WARN, "packets may have been lost while the filter table moved: %s",
