@@ -242,6 +242,8 @@ static void agent_exec(int sock, int netns, const char *prefix, const char *lock
 		_exit(127);
 	self[n] = '\0';
 	snprintf(command, sizeof(command), "exec %s '%s' --agent", prefix, self);
+	/* A process group of its own: a key pressed on the terminal is for our parent alone. */
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	setenv("XTABLES_LOCKFILE", lockfile, 1);
 	if (setns(netns, CLONE_NEWNET) || dup2(sock, 0) < 0)

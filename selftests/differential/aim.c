@@ -93,8 +93,8 @@ static void aim_proto(struct aim *a, const char *name)
 	static const struct {
 		const char *name;
 		uint8_t number;
-	} names[] = {{"tcp", 6},   {"udp", 17}, {"icmp", 1},	{"sctp", 132},	{"dccp", 33},
-		     {"esp", 50},  {"ah", 51},	{"gre", 47},	{"udplite", 136}, {"igmp", 2}};
+	} names[] = {{"tcp", 6},  {"udp", 17}, {"icmp", 1}, {"sctp", 132},    {"dccp", 33},
+		     {"esp", 50}, {"ah", 51},  {"gre", 47}, {"udplite", 136}, {"igmp", 2}};
 	unsigned int i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)

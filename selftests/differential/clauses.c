@@ -71,10 +71,25 @@ static void add_addr(struct clauses *c, struct text *t)
 
 static void add_iface(struct clauses *c, struct text *t)
 {
-	static const char *const names[] = {"eth0",    "eth0", "eth1",	   "eth1",    "docker0",
-					    "docker0", "lo",   "lo",	   "eth+",    "e+",
-					    "docker+", "l+",   "nosuch0",  "eth",     "eth00",
-					    "ppp+",    "+",    "eth0+",    "docker01234567+",
+	static const char *const names[] = {"eth0",
+					    "eth0",
+					    "eth1",
+					    "eth1",
+					    "docker0",
+					    "docker0",
+					    "lo",
+					    "lo",
+					    "eth+",
+					    "e+",
+					    "docker+",
+					    "l+",
+					    "nosuch0",
+					    "eth",
+					    "eth00",
+					    "ppp+",
+					    "+",
+					    "eth0+",
+					    "docker01234567+",
 					    "abcdefghijklmno"};
 
 	text_add(t, "%s", RNG_PICK(c->r, names));
@@ -161,9 +176,9 @@ static void add_tcp(struct clauses *c, struct text *t)
 
 static void add_icmp(struct clauses *c, struct text *t)
 {
-	static const char *const types[] = {"any",  "8",    "0",    "echo-request", "3/4",  "3/3",
-					    "3",    "11",   "11/0", "255/255",	    "13",   "14",
-					    "5",    "12/1", "0/255", "254",	    "3/1",  "17"};
+	static const char *const types[] = {"any", "8",	   "0",	    "echo-request", "3/4", "3/3",
+					    "3",   "11",   "11/0",  "255/255",	    "13",  "14",
+					    "5",   "12/1", "0/255", "254",	    "3/1", "17"};
 
 	text_add(t, " -m icmp");
 	add_not(c, t);
@@ -267,11 +282,19 @@ static void add_conntrack(struct clauses *c, struct text *t)
 
 static void add_mark(struct clauses *c, struct text *t)
 {
-	static const char *const marks[] = {"0x0",	"0x1",		  "0xff",
-					    "0x100",	"0x1/0x1",	  "0x0/0x1",
-					    "0x80000000/0x80000000",	  "0xffffffff",
-					    "0x10000/0xffff0000",	  "0xdeadbeef",
-					    "0x0/0x0",	"0x8000/0xff00", "0x1/0xfffffffe"};
+	static const char *const marks[] = {"0x0",
+					    "0x1",
+					    "0xff",
+					    "0x100",
+					    "0x1/0x1",
+					    "0x0/0x1",
+					    "0x80000000/0x80000000",
+					    "0xffffffff",
+					    "0x10000/0xffff0000",
+					    "0xdeadbeef",
+					    "0x0/0x0",
+					    "0x8000/0xff00",
+					    "0x1/0xfffffffe"};
 
 	text_add(t, " -m mark");
 	add_not(c, t);
@@ -286,14 +309,14 @@ static void add_limit(struct clauses *c, struct text *t)
 	if (rng_chance(c->r, 25))
 		text_add(t, " -m limit --limit 10000/sec --limit-burst 10000");
 	else
-		text_add(t, " -m limit --limit %u/hour --limit-burst %u",
-			 rng_between(c->r, 1, 3), RNG_PICK(c->r, bursts));
+		text_add(t, " -m limit --limit %u/hour --limit-burst %u", rng_between(c->r, 1, 3),
+			 RNG_PICK(c->r, bursts));
 }
 
 static void add_addrtype(struct clauses *c, struct text *t, unsigned int hooks)
 {
-	static const char *const types[] = {"UNSPEC",	 "UNICAST",   "LOCAL",	     "BROADCAST",
-					    "ANYCAST",	 "MULTICAST", "BLACKHOLE",   "UNREACHABLE",
+	static const char *const types[] = {"UNSPEC",	"UNICAST",   "LOCAL",	  "BROADCAST",
+					    "ANYCAST",	"MULTICAST", "BLACKHOLE", "UNREACHABLE",
 					    "PROHIBIT", "THROW"};
 	bool src = rng_chance(c->r, 50);
 
@@ -318,8 +341,8 @@ static void add_addrtype(struct clauses *c, struct text *t, unsigned int hooks)
 
 static void add_protocol(struct clauses *c, struct text *t)
 {
-	static const char *const others[] = {"0",   "all",  "2",   "47",  "50",	 "132", "33",
-					     "136", "255",  "1",   "128", "51",	 "89",	"4"};
+	static const char *const others[] = {"0",   "all", "2", "47",  "50", "132", "33",
+					     "136", "255", "1", "128", "51", "89",  "4"};
 
 	switch (rng_below(c->r, 12)) {
 	case 0:

@@ -23,10 +23,10 @@ struct clauses {
 void clauses_init(struct clauses *c, struct rng *r);
 
 /* A chain can be reached from these hooks, or belongs to one of them alone. */
-#define FROM_INPUT 1
+#define FROM_INPUT   1
 #define FROM_FORWARD 2
-#define FROM_OUTPUT 4
-#define FROM_ANY 7
+#define FROM_OUTPUT  4
+#define FROM_ANY     7
 
 /* Add the conditions of one rule to @t. @hooks: where it will be. */
 void clauses_add(struct clauses *c, struct text *t, unsigned int hooks);

@@ -152,8 +152,8 @@ struct packet *craft_make(struct craft *c, uint8_t way, const struct l3l4 *h)
 
 static uint32_t draw_mark(struct rng *r)
 {
-	static const uint32_t marks[] = {0, 0, 1, 0xff, 0x100, 0x8000, 0x10000, 0x80000000,
-					 0xdeadbeef, 0xffffffff};
+	static const uint32_t marks[] = {0,	 0,	  1,	      0xff,	  0x100,
+					 0x8000, 0x10000, 0x80000000, 0xdeadbeef, 0xffffffff};
 
 	return RNG_PICK(r, marks);
 }

@@ -265,8 +265,8 @@ static enum duel_result compare(struct duel *d, const struct trial *t, const str
 {
 	bool results = say_results(why, t, o);
 	bool events = events_equal(&o[0].seen, &o[1].seen);
-	bool images = t->other ? same_counters(&o[0].image, &o[1].image) :
-				 same_image(&o[0].image, &o[1].image);
+	bool images = t->other ? same_counters(&o[0].image, &o[1].image)
+			       : same_image(&o[0].image, &o[1].image);
 
 	if (why && !events)
 		say_events(why, d, t, o);

@@ -32,10 +32,10 @@ int duel_open(struct duel *d);
 void duel_close(struct duel *d);
 
 enum duel_result {
-	DUEL_SAME,	/* both accept the table and treat all packets alike */
-	DUEL_REFUSED,	/* both refuse the table */
+	DUEL_SAME,    /* both accept the table and treat all packets alike */
+	DUEL_REFUSED, /* both refuse the table */
 	DUEL_DIFFERENT,
-	DUEL_BROKEN,	/* the test itself failed; it was said why */
+	DUEL_BROKEN, /* the test itself failed; it was said why */
 };
 
 /**

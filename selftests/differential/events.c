@@ -85,9 +85,8 @@ static const uint8_t *event_bytes(const struct events *evs, const struct event *
 static bool event_equal(const struct events *a, const struct event *x, const struct events *b,
 			const struct event *y)
 {
-	return x->where == y->where && x->in == y->in && x->out == y->out &&
-	       x->mark == y->mark && x->len == y->len &&
-	       !memcmp(event_bytes(a, x), event_bytes(b, y), x->len);
+	return x->where == y->where && x->in == y->in && x->out == y->out && x->mark == y->mark &&
+	       x->len == y->len && !memcmp(event_bytes(a, x), event_bytes(b, y), x->len);
 }
 
 /* In order; a machine that processes packets on one CPU keeps it. */

@@ -12,7 +12,7 @@
 #include "text.h"
 
 /* Where, besides the numbers of the netfilter hooks (enum nf_inet_hooks). */
-#define EVENT_WIRE 16	/* received by the neighbour */
+#define EVENT_WIRE 16 /* received by the neighbour */
 
 /**
  * struct event - one packet at one place

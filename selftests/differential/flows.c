@@ -204,7 +204,7 @@ static void error(struct craft *c)
 
 void craft_flows(struct craft *c, unsigned int n)
 {
-	static void (*const kinds[])(struct craft *c) = {tcp, tcp, udp, udp, ping, error, other};
+	static void (*const kinds[])(struct craft * c) = {tcp, tcp, udp, udp, ping, error, other};
 	unsigned int end = c->out->nr + n;
 
 	while (c->out->nr < end)

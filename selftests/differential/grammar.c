@@ -5,7 +5,7 @@
 #include "clauses.h"
 #include "grammar.h"
 
-#define BUILTIN 3
+#define BUILTIN	   3
 #define MAX_CHAINS 80
 /* Rules that one packet may visit: chains that call others twice would take for ever. */
 #define MAX_VISITS 20000
@@ -157,8 +157,7 @@ static void draw_bulk(struct plan *p, unsigned int rules)
 	}
 }
 
-void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size,
-		     unsigned int rules)
+void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size, unsigned int rules)
 {
 	struct plan p = {.r = r, .size = size};
 	unsigned int i;
@@ -175,7 +174,9 @@ void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size,
 	for (i = 0; i < p.chains; i++) {
 		chain_name(&p, i, name);
 		ruleset_add(rs, ":%s %s [0:0]", name,
-			    i >= BUILTIN ? "-" : rng_chance(r, 40) ? "DROP" : "ACCEPT");
+			    i >= BUILTIN	? "-"
+			    : rng_chance(r, 40) ? "DROP"
+						: "ACCEPT");
 	}
 	for (i = 0; i < p.chains; i++) {
 		copy_lines(rs, &p.rules[i]);

@@ -9,9 +9,9 @@
 #include "ruleset.h"
 
 enum grammar_size {
-	GRAMMAR_USUAL,	/* some tens of rules, a few chains */
-	GRAMMAR_DEEP,	/* chains that call each other 40 deep and more */
-	GRAMMAR_LARGE,	/* a thousand rules and more, up to @rules */
+	GRAMMAR_USUAL, /* some tens of rules, a few chains */
+	GRAMMAR_DEEP,  /* chains that call each other 40 deep and more */
+	GRAMMAR_LARGE, /* a thousand rules and more, up to @rules */
 };
 
 /**
@@ -19,7 +19,6 @@ enum grammar_size {
  * @rs: initialised by ruleset_init(); receives the lines
  * @rules: for GRAMMAR_LARGE, how many about
  */
-void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size,
-		     unsigned int rules);
+void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size, unsigned int rules);
 
 #endif /* DIFFERENTIAL_GRAMMAR_H */

@@ -11,7 +11,7 @@
 #include "craft.h"
 #include "session.h"
 
-#define ROUNDS 60
+#define ROUNDS	   60
 #define SPACING_MS 10
 
 /* The rate and burst of each; packets come at 100 a second. */
@@ -105,7 +105,10 @@ void session_limits(struct session *s)
 	make_rules(&rules);
 	ruleset_print(&rules, &rules_text);
 	for (i = 0; i < LIMITS; i++) {
-		struct l3l4 h = {.proto = IPPROTO_UDP, .ttl = 64, .sport = 7, .dport = 1000 + i,
+		struct l3l4 h = {.proto = IPPROTO_UDP,
+				 .ttl = 64,
+				 .sport = 7,
+				 .dport = 1000 + i,
 				 .saddr = topology_ifs[0].neighbour,
 				 .daddr = topology_ifs[1].neighbour};
 

@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,24 @@ static const char usage[] =
 	"  --verbose         say why tables are refused, or left to ip_tables\n"
 	"  --keep-going      go on after a difference\n";
 
-enum option_name { O_LEFT = 256, O_RIGHT, O_SEED, O_SETS, O_PACKETS, O_CORPUS, O_RULES_DIR, O_RULES,
-		   O_SET, O_SHRINK, O_SOAK, O_MUTANTS, O_VERBOSE, O_KEEP_GOING,
-		   O_AGENT, O_HELP };
+enum option_name {
+	O_LEFT = 256,
+	O_RIGHT,
+	O_SEED,
+	O_SETS,
+	O_PACKETS,
+	O_CORPUS,
+	O_RULES_DIR,
+	O_RULES,
+	O_SET,
+	O_SHRINK,
+	O_SOAK,
+	O_MUTANTS,
+	O_VERBOSE,
+	O_KEEP_GOING,
+	O_AGENT,
+	O_HELP
+};
 
 static const struct option options[] = {
 	{"left", required_argument, NULL, O_LEFT},
@@ -230,9 +246,29 @@ static void settle(struct session *s)
 		s->rules_dir = NULL;
 }
 
+/* So that "until stopped" ends in order. */
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+	stop = sig;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGHUP, &act, NULL);
+}
+
 int main(int argc, char **argv)
 {
-	struct session s = {.seed = time(NULL), .sets = 300, .packets = 1000, .shrink_seconds = 60,
+	struct session s = {.seed = time(NULL),
+			    .sets = 300,
+			    .packets = 1000,
+			    .shrink_seconds = 60,
 			    .corpus = getenv("BPFILTER_CORPUS")};
 	struct command_line cl = {.left = "", .set = -1};
 	char right[512];
@@ -259,6 +295,8 @@ int main(int argc, char **argv)
 	printf("TAP version 13\n# seed %llu, left \"%s\", right \"%s\"\n",
 	       (unsigned long long)s.seed, cl.left, cl.right);
 	load_captures(&s);
+	s.stop = &stop;
+	catch_signals();
 	if (lab_begin(&lab) || !open_worlds(&s, &cl)) {
 		printf("Bail out! no worlds\n");
 		lab_end(&lab);

@@ -106,13 +106,13 @@ static void with_options(struct craft *c, struct l3l4 *h)
 {
 	static const uint8_t lists[][12] = {
 		{1, 1, 1, 0},
-		{7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0},	/* record route */
-		{148, 4, 0, 0},				/* router alert */
+		{7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0},	 /* record route */
+		{148, 4, 0, 0},				 /* router alert */
 		{68, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0}, /* timestamp, full: no clock gets in */
 		{130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 		{7, 3, 4, 0},
-		{25, 0, 0, 0},				/* impossible */
-		{131, 7, 4, 8, 8, 8, 8, 0},		/* loose source route */
+		{25, 0, 0, 0},		    /* impossible */
+		{131, 7, 4, 8, 8, 8, 8, 0}, /* loose source route */
 	};
 	static const uint8_t lens[] = {4, 12, 4, 12, 12, 4, 4, 8};
 	unsigned int which = rng_below(c->r, 8);
@@ -264,11 +264,11 @@ static void segments(struct craft *c, struct l3l4 *h)
 
 void craft_nasties(struct craft *c, unsigned int n)
 {
-	static void (*const kinds[])(struct craft *c, struct l3l4 *h) = {
-		truncated,    truncated,     truncated, lone_fragment, fragments,  fragments,
-		with_options, bad_header,    tcp_options, tcp_options, bad_checksum, odd_addresses,
-		odd_addresses, all_flags,    any_icmp,	any_protocol,  not_linear, not_linear,
-		segments};
+	static void (*const kinds[])(struct craft * c, struct l3l4 * h) = {
+		truncated,    truncated,     truncated,	    lone_fragment, fragments,
+		fragments,    with_options,  bad_header,    tcp_options,   tcp_options,
+		bad_checksum, odd_addresses, odd_addresses, all_flags,	   any_icmp,
+		any_protocol, not_linear,    not_linear,    segments};
 	unsigned int end = c->out->nr + n;
 	struct l3l4 h;
 

@@ -14,10 +14,10 @@
 #define PACKET_MAX 16000
 
 enum packet_way {
-	WAY_FRAME,	/* a frame from the neighbour on interface @ifno: INPUT or FORWARD */
-	WAY_RAW,	/* from a raw socket with IP_HDRINCL: OUTPUT, perhaps INPUT over lo */
-	WAY_UDP,	/* from a UDP socket: as above, with a header made by the kernel */
-	WAY_ICMP,	/* from a raw ICMP socket without IP_HDRINCL */
+	WAY_FRAME, /* a frame from the neighbour on interface @ifno: INPUT or FORWARD */
+	WAY_RAW,   /* from a raw socket with IP_HDRINCL: OUTPUT, perhaps INPUT over lo */
+	WAY_UDP,   /* from a UDP socket: as above, with a header made by the kernel */
+	WAY_ICMP,  /* from a raw ICMP socket without IP_HDRINCL */
 };
 
 enum packet_mac { MAC_HOST, MAC_BROADCAST, MAC_MULTICAST, MAC_OTHER };

@@ -68,7 +68,7 @@ void session_random(struct session *s)
 	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
 	unsigned long i, bad = 0, pairs = s->done_pairs, refused = s->refused, left = s->left;
 
-	for (i = 0; i < s->sets && (!bad || s->keep_going); i++) {
+	for (i = 0; i < s->sets && (!bad || s->keep_going) && !*s->stop; i++) {
 		bad += !random_trial(s, i);
 		progress(&p, s, false);
 	}
@@ -79,8 +79,8 @@ void session_random(struct session *s)
 	if (s->strict)
 		session_result(s, s->left == left, "none of these tables was left to ip_tables");
 	refused = s->refused - refused;
-	session_result(s, refused * 5 < i, "the grammar makes tables that are accepted (%lu of %lu)",
-		       i - refused, i);
+	session_result(s, refused * 5 < i,
+		       "the grammar makes tables that are accepted (%lu of %lu)", i - refused, i);
 }
 
 void session_soak(struct session *s)
@@ -88,11 +88,12 @@ void session_soak(struct session *s)
 	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
 	unsigned long i;
 
-	for (i = 0; !s->failures || s->keep_going; i++) {
-		if (!random_trial(s, i))
+	for (i = 0; (!s->failures || s->keep_going) && !*s->stop; i++) {
+		if (!random_trial(s, i) && !*s->stop)
 			session_result(s, false, "random rule set %lu", i);
 		progress(&p, s, false);
 	}
+	progress(&p, s, true);
 	say_enforcers(s);
 }
 
@@ -121,7 +122,8 @@ void session_file(struct session *s, const char *path)
 	if (text_read_file(&dump, path)) {
 		session_result(s, false, "%s cannot be read", path);
 	} else if (!ruleset_parse(&rules, dump.s)) {
-		session_result(s, true, "%s # SKIP no filter table, or one with -m statistic", path);
+		session_result(s, true, "%s # SKIP no filter table, or one with -m statistic",
+			       path);
 	} else {
 		ok = both_hosts(s, &rules);
 		session_result(s, ok, "%s, %u rules%s%s", path, ruleset_rules(&rules),
@@ -156,7 +158,7 @@ void session_directory(struct session *s, const char *dir)
 		session_result(s, false, "%s cannot be read", dir);
 		return;
 	}
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !*s->stop; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
 		session_file(s, path);
 		free(names[i]);
@@ -201,7 +203,7 @@ void session_mutants(struct session *s)
 {
 	unsigned long i, tried = 0, found = 0;
 
-	for (i = 0; i < s->sets; i++) {
+	for (i = 0; i < s->sets && !*s->stop; i++) {
 		struct rng r = rng_make(s->seed ^ 0x6d7574616e74, i);
 		struct ruleset rules, other;
 		struct packets packets = {0};

@@ -63,8 +63,8 @@ static void poke_match(struct ipt_entry *e, struct rng *r)
 	while (at < e->target_offset) {
 		m = (void *)((uint8_t *)e + at);
 		size = m->u.match_size - sizeof(*m);
-		if (size && strcmp(m->u.user.name, "limit") &&
-		    strcmp(m->u.user.name, "comment") && rng_chance(r, 70)) {
+		if (size && strcmp(m->u.user.name, "limit") && strcmp(m->u.user.name, "comment") &&
+		    rng_chance(r, 70)) {
 			m->data[rng_below(r, size)] = RNG_PICK(r, values);
 			return;
 		}

@@ -73,8 +73,8 @@ static void scan_proto(struct pool *pool, const char *name)
 	static const struct {
 		const char *name;
 		uint8_t number;
-	} names[] = {{"tcp", 6},   {"udp", 17},	   {"icmp", 1},	    {"igmp", 2},  {"gre", 47},
-		     {"esp", 50},  {"ah", 51},	   {"sctp", 132},   {"dccp", 33}, {"ospf", 89},
+	} names[] = {{"tcp", 6},   {"udp", 17},	   {"icmp", 1},	     {"igmp", 2},   {"gre", 47},
+		     {"esp", 50},  {"ah", 51},	   {"sctp", 132},    {"dccp", 33},  {"ospf", 89},
 		     {"ipip", 94}, {"ipencap", 4}, {"udplite", 136}, {"vrrp", 112}, {"pim", 103}};
 	unsigned int number = atoi(name), i;
 
@@ -147,8 +147,9 @@ uint32_t pool_addr(const struct pool *pool, struct rng *r)
 
 uint16_t pool_boundary_port(struct rng *r)
 {
-	static const uint16_t ports[] = {0,    1,    2,	   22,	  53,	 80,	443,   1023,  1024,
-					 1025, 4096, 8080, 32767, 32768, 65280, 65533, 65534, 65535};
+	static const uint16_t ports[] = {0,	1,     2,     22,    53,    80,
+					 443,	1023,  1024,  1025,  4096,  8080,
+					 32767, 32768, 65280, 65533, 65534, 65535};
 
 	return rng_chance(r, 85) ? RNG_PICK(r, ports) : rng_next(r);
 }
@@ -174,7 +175,7 @@ uint16_t pool_port(const struct pool *pool, struct rng *r)
 
 uint8_t pool_proto(const struct pool *pool, struct rng *r)
 {
-	static const uint8_t others[] = {0,  1,	 2,  4,	  6,   17,  33,	 41,  47, 50,
+	static const uint8_t others[] = {0,  1,	 2,  4,	  6,   17,  33,	 41,  47,  50,
 					 51, 89, 94, 103, 108, 112, 132, 136, 254, 255};
 
 	if (pool->nr_protos && rng_chance(r, 70))

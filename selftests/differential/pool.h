@@ -10,8 +10,8 @@
 
 #include "rng.h"
 
-#define POOL_ADDRS 256
-#define POOL_PORTS 256
+#define POOL_ADDRS  256
+#define POOL_PORTS  256
 #define POOL_PROTOS 32
 
 /**

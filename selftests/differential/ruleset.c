@@ -169,8 +169,8 @@ bool ruleset_parse(struct ruleset *rs, const char *dump)
 
 static bool is_translated(const char *line)
 {
-	static const char *const matches[] = {"tcp ",	    "udp ",  "icmp ",  "multiport ",
-					      "conntrack ", "state ", "comment ", "mark ",
+	static const char *const matches[] = {"tcp ",	    "udp ",	"icmp ",    "multiport ",
+					      "conntrack ", "state ",	"comment ", "mark ",
 					      "limit ",	    "addrtype "};
 	const char *m;
 	unsigned int i;

@@ -66,8 +66,7 @@ static void draw_packets(struct session *s, const struct ruleset *rules, unsigne
 {
 	unsigned int captured = s->captured.nr ? n / 8 : 0;
 	struct pool pool = {.nr_addrs = 0};
-	struct craft c = {.out = out, .pool = &pool, .r = r, .nat = rules->nat,
-			  .id = rng_next(r)};
+	struct craft c = {.out = out, .pool = &pool, .r = r, .nat = rules->nat, .id = rng_next(r)};
 	struct text text = {0};
 
 	ruleset_print(rules, &text);

@@ -5,6 +5,8 @@
 #ifndef DIFFERENTIAL_SESSION_H
 #define DIFFERENTIAL_SESSION_H
 
+#include <signal.h>
+
 #include "capture.h"
 #include "duel.h"
 
@@ -26,13 +28,14 @@ struct session {
 	const char *corpus;
 	const char *rules_dir;
 	bool keep_going;
+	const volatile sig_atomic_t *stop; /* somebody wants us to end */
 	bool strict;
 	bool verbose;
 	struct packets captured;
 	struct duel duel[2];
 
 	unsigned long done_sets, done_pairs, refused, left, failures;
-	unsigned int test;	/* number of the last TAP line */
+	unsigned int test; /* number of the last TAP line */
 };
 
 /* One TAP line. */
@@ -64,7 +67,6 @@ void session_packets(struct session *s, const struct ruleset *rules, unsigned in
 		     uint64_t number, struct packets *out);
 
 /* Draw random rule set number @number. */
-void session_draw(struct session *s, struct ruleset *rules, unsigned int *packets,
-		  uint64_t number);
+void session_draw(struct session *s, struct ruleset *rules, unsigned int *packets, uint64_t number);
 
 #endif /* DIFFERENTIAL_SESSION_H */

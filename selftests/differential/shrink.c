@@ -205,8 +205,8 @@ static void shrink_policies(struct shrinking *s)
 
 void shrink(struct duel *d, struct ruleset *rules, struct packets *packets, unsigned int seconds)
 {
-	struct shrinking s = {.d = d, .rules = rules, .packets = packets,
-			      .deadline = time(NULL) + seconds};
+	struct shrinking s = {
+		.d = d, .rules = rules, .packets = packets, .deadline = time(NULL) + seconds};
 	unsigned int i;
 
 	shrink_packets(&s);

@@ -17,17 +17,17 @@ const struct topology_if topology_ifs[TOPOLOGY_IFS] = {
 #define ANYIP_NET IP(192, 0, 2, 0)
 
 const uint32_t topology_odd_addrs[] = {
-	IP(127, 0, 0, 1),	IP(127, 255, 255, 254),	IP(255, 255, 255, 255),
-	IP(224, 0, 0, 1),	IP(224, 0, 0, 251),	IP(239, 255, 255, 250),
-	IP(240, 0, 0, 1),	IP(0, 0, 0, 0),		IP(0, 0, 0, 1),
-	IP(10, 0, 1, 255),	IP(10, 0, 1, 0),	IP(172, 17, 255, 255),
-	IP(169, 254, 1, 1),	IP(128, 0, 0, 1),	IP(191, 255, 255, 255),
-	IP(100, 64, 0, 7),	/* blackhole */
-	IP(100, 64, 1, 7),	/* unreachable */
-	IP(100, 64, 2, 7),	/* prohibit */
-	IP(100, 64, 3, 7),	/* throw */
-	IP(100, 64, 4, 1),	/* anycast */
-	IP(100, 64, 5, 255),	/* broadcast */
+	IP(127, 0, 0, 1),    IP(127, 255, 255, 254), IP(255, 255, 255, 255),
+	IP(224, 0, 0, 1),    IP(224, 0, 0, 251),     IP(239, 255, 255, 250),
+	IP(240, 0, 0, 1),    IP(0, 0, 0, 0),	     IP(0, 0, 0, 1),
+	IP(10, 0, 1, 255),   IP(10, 0, 1, 0),	     IP(172, 17, 255, 255),
+	IP(169, 254, 1, 1),  IP(128, 0, 0, 1),	     IP(191, 255, 255, 255),
+	IP(100, 64, 0, 7),   /* blackhole */
+	IP(100, 64, 1, 7),   /* unreachable */
+	IP(100, 64, 2, 7),   /* prohibit */
+	IP(100, 64, 3, 7),   /* throw */
+	IP(100, 64, 4, 1),   /* anycast */
+	IP(100, 64, 5, 255), /* broadcast */
 };
 const unsigned int topology_nr_odd_addrs =
 	sizeof(topology_odd_addrs) / sizeof(topology_odd_addrs[0]);
@@ -153,8 +153,8 @@ static void add_nat(struct text *t)
 
 char *topology_tables(bool nat)
 {
-	static const char *const marks[] = {"0x1", "0xff", "0x100", "0x8000", "0x10000",
-					    "0x80000000", "0xdeadbeef", "0xffffffff"};
+	static const char *const marks[] = {"0x1",     "0xff",	     "0x100",	   "0x8000",
+					    "0x10000", "0x80000000", "0xdeadbeef", "0xffffffff"};
 	static const char *const hooks[] = {"INPUT", "FORWARD", "OUTPUT"};
 	struct text t = {0};
 	unsigned int i;

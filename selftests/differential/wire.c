@@ -17,7 +17,7 @@
 #include "world.h"
 
 /* So few that no queue on the way overflows before the host has caught up. */
-#define CHUNK 64
+#define CHUNK	    64
 #define PATIENCE_MS 5000
 
 #ifndef UDP_SEGMENT
@@ -71,8 +71,8 @@ static int send_socket(int fd, const struct packet *p, unsigned int skip)
 	struct sockaddr_in sin = {.sin_family = AF_INET};
 	char control[CMSG_SPACE(sizeof(uint16_t))] = {0};
 	struct iovec iov = {p->data + skip, p->len - skip};
-	struct msghdr msg = {.msg_name = &sin, .msg_namelen = sizeof(sin), .msg_iov = &iov,
-			     .msg_iovlen = 1};
+	struct msghdr msg = {
+		.msg_name = &sin, .msg_namelen = sizeof(sin), .msg_iov = &iov, .msg_iovlen = 1};
 	uint32_t mark = p->mark;
 
 	memcpy(&sin.sin_addr, p->data + 16, 4);
@@ -124,7 +124,9 @@ static int pass_marker(int from, int to, bool to_neighbour)
 	eh->ether_type = htons(WIRE_MARKER);
 	if (send(from, frame, sizeof(frame), 0) < 0)
 		return -errno;
-	n = poll(&pfd, 1, PATIENCE_MS);
+	do
+		n = poll(&pfd, 1, PATIENCE_MS);
+	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n ? -errno : -ETIMEDOUT;
 	return recv(to, buf, sizeof(buf), 0) < 0 ? -errno : 0;

@@ -99,8 +99,8 @@ static void big_buffer(int fd)
 /* A packet socket bound to one interface (0: all) and one protocol (0: none, for sending). */
 static int packet_socket(int netns, unsigned int ifindex, unsigned int proto)
 {
-	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_protocol = htons(proto),
-				  .sll_ifindex = ifindex};
+	struct sockaddr_ll sll = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(proto), .sll_ifindex = ifindex};
 	int fd = netns_socket(netns, AF_PACKET, SOCK_RAW, 0), err;
 
 	if (fd < 0)

@@ -17,10 +17,10 @@ struct world {
 	const char *name;
 	struct agent agent;
 	int host_ns, neighbour_ns;
-	int sender[TOPOLOGY_IFS];	/* packet sockets of the neighbour, one an interface */
-	int wire;			/* what the neighbour receives */
-	int mark_there, mark_here;	/* the two ends of the marker's way */
-	int raw;			/* the host's sockets */
+	int sender[TOPOLOGY_IFS];  /* packet sockets of the neighbour, one an interface */
+	int wire;		   /* what the neighbour receives */
+	int mark_there, mark_here; /* the two ends of the marker's way */
+	int raw;		   /* the host's sockets */
 	int icmp;
 	int udp[WORLD_UDP_SOCKETS];
 	int nflog;

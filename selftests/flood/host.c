@@ -44,7 +44,7 @@ static int count_around(const char *table)
 		return -errno;
 	fprintf(f, "*%s\n", table);
 	for (i = 0; i < 3; i++)
-		for (class = 0; class < CLASSES; class++)
+		for (class = 0; class < CLASSES; class ++)
 			fprintf(f, "-A %s -p udp -m udp --dport %u\n", chains[i],
 				CLASS_PORT(class));
 	fprintf(f, "COMMIT\n");
@@ -139,9 +139,14 @@ static uint16_t header_sum(const unsigned char *p)
 
 unsigned int host_packet(unsigned char *buf, unsigned int class, int hook)
 {
-	struct iphdr ip = {.version = 4, .ihl = 5, .tot_len = htons(PACKET_LEN), .ttl = 64,
-			   .id = htons(1), .protocol = IPPROTO_UDP};
-	struct udphdr udp = {.source = htons(7), .dest = htons(CLASS_PORT(class)),
+	struct iphdr ip = {.version = 4,
+			   .ihl = 5,
+			   .tot_len = htons(PACKET_LEN),
+			   .ttl = 64,
+			   .id = htons(1),
+			   .protocol = IPPROTO_UDP};
+	struct udphdr udp = {.source = htons(7),
+			     .dest = htons(CLASS_PORT(class)),
 			     .len = htons(PACKET_LEN - sizeof(ip))};
 
 	/* A multicast address: nobody sends ICMP errors about it. */

@@ -34,6 +34,6 @@ unsigned int host_packet(unsigned char *buf, unsigned int class, int hook);
 /* Where packets go that the host itself sends. */
 #define HOST_REMOTE "203.0.113.9"
 /* Bytes of a packet, IP header included. */
-#define PACKET_LEN 48
+#define PACKET_LEN  48
 
 #endif /* FLOOD_HOST_H */

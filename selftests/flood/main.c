@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,7 +198,7 @@ static int adds_up(const struct flood *f)
 	unsigned int class;
 	int ok = 1;
 
-	for (class = 0; class < CLASSES; class++) {
+	for (class = 0; class < CLASSES; class ++) {
 		struct xt_counters c = f->counted.of[class], a = f->added.of[class];
 		unsigned long came = sum(&f->before, class);
 
@@ -215,7 +216,7 @@ static void judge(struct flood *f, const char *which)
 	int enough = 1, lost = 0, leaked = 0;
 
 	for (i = 0; i < 3; i++) {
-		for (class = 0; class < CLASSES; class++)
+		for (class = 0; class < CLASSES; class ++)
 			enough &= f->before.of[hooks[i]][class] > 100;
 		lost |= f->before.of[hooks[i]][CLASS_PASS] != f->after.of[hooks[i]][CLASS_PASS];
 		leaked |= f->after.of[hooks[i]][CLASS_DROP] != 0;
@@ -224,9 +225,10 @@ static void judge(struct flood *f, const char *which)
 	result(f, adds_up(f), "what was counted is what came", which);
 	result(f, !lost, "nothing was dropped that both tables accept", which);
 	result(f, !leaked, "nothing passed that both tables drop", which);
-	result(f, sum(&f->after, CLASS_FIRST) && sum(&f->after, CLASS_SECOND) &&
-			  sum(&f->after, CLASS_FIRST) < sum(&f->before, CLASS_FIRST) &&
-			  sum(&f->after, CLASS_SECOND) < sum(&f->before, CLASS_SECOND),
+	result(f,
+	       sum(&f->after, CLASS_FIRST) && sum(&f->after, CLASS_SECOND) &&
+		       sum(&f->after, CLASS_FIRST) < sum(&f->before, CLASS_FIRST) &&
+		       sum(&f->after, CLASS_SECOND) < sum(&f->before, CLASS_SECOND),
 	       "either table was in force for a while", which);
 }
 
@@ -264,6 +266,12 @@ static void flood_all(struct flood *f, unsigned long replaces, unsigned long han
 		flood_with(f, TABLE_FOREIGN, handovers, "a table, and one for ip_tables");
 }
 
+/* The flood itself gets the signal as well, ends, and then so do we. */
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
 /* This program again, behind the command prefix. Its exit status. */
 static int run_behind(char **argv, const char *prefix)
 {
@@ -274,6 +282,8 @@ static int run_behind(char **argv, const char *prefix)
 
 	if (n < 0 || lab_begin(&lab))
 		return 1;
+	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
 	self[n] = '\0';
 	n = snprintf(command, sizeof(command), "%s '%s' --inside", prefix, self);
 	for (argv++; *argv && n < (ssize_t)sizeof(command); argv++)
@@ -293,8 +303,10 @@ static const char usage[] =
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"prefix", required_argument, NULL, 'p'},   {"inside", no_argument, NULL, 'i'},
-		{"replaces", required_argument, NULL, 'r'}, {"handovers", required_argument, NULL, 'h'},
+		{"prefix", required_argument, NULL, 'p'},
+		{"inside", no_argument, NULL, 'i'},
+		{"replaces", required_argument, NULL, 'r'},
+		{"handovers", required_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	long replaces = 1000, handovers = -1;

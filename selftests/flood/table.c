@@ -12,7 +12,7 @@
 #define ROOM 16384
 
 #define ACCEPT (-NF_ACCEPT - 1)
-#define DROP (-NF_DROP - 1)
+#define DROP   (-NF_DROP - 1)
 
 /**
  * struct builder - a table that grows at its end
@@ -91,7 +91,7 @@ static void add_classes(struct builder *b, unsigned int passing)
 {
 	unsigned int class;
 
-	for (class = 0; class < CLASSES; class++)
+	for (class = 0; class < CLASSES; class ++)
 		add_port_rule(b, class, class == CLASS_PASS || class == passing ? ACCEPT : DROP);
 }
 
@@ -144,8 +144,8 @@ void table_tally(struct tally *t, const void *entries, uint32_t size,
 
 	for (; at < size; counters++) {
 		const struct ipt_entry *e = (const void *)((const uint8_t *)entries + at);
-		const struct xt_standard_target *target = (const void *)
-			((const uint8_t *)e + e->target_offset);
+		const struct xt_standard_target *target =
+			(const void *)((const uint8_t *)e + e->target_offset);
 		int class = table_class(e);
 
 		at += e->next_offset;

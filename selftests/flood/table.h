@@ -13,15 +13,15 @@
  * Packets are of four classes, told apart by their UDP destination port. The tables agree on the
  * first two and disagree on the others.
  */
-#define CLASSES 4
+#define CLASSES		  4
 #define CLASS_PORT(class) (1001 + (class))
 
 enum { CLASS_PASS, CLASS_DROP, CLASS_FIRST, CLASS_SECOND };
 
 enum flood_table {
-	TABLE_FLAT,	/* rules in the built-in chains; accepts CLASS_PASS and CLASS_FIRST */
-	TABLE_CHAIN,	/* rules in a user chain; accepts CLASS_PASS and CLASS_SECOND */
-	TABLE_FOREIGN,	/* as TABLE_CHAIN, with a match that is left to ip_tables */
+	TABLE_FLAT,    /* rules in the built-in chains; accepts CLASS_PASS and CLASS_FIRST */
+	TABLE_CHAIN,   /* rules in a user chain; accepts CLASS_PASS and CLASS_SECOND */
+	TABLE_FOREIGN, /* as TABLE_CHAIN, with a match that is left to ip_tables */
 };
 
 /* A table ready for IPT_SO_SET_REPLACE but for the counters; freed by the caller. */
