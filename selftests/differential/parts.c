@@ -224,6 +224,6 @@ void session_mutants(struct session *s)
 		ruleset_free(&rules);
 		ruleset_free(&other);
 	}
-	session_result(s, found * 100 >= tried * 30, "%lu of %lu changes to one rule were noticed",
+	session_result(s, found * 100 >= tried * 15, "%lu of %lu changes to one rule were noticed",
 		       found, tried);
 }
