@@ -17,9 +17,9 @@
 #include "table.h"
 
 #define BLOB_ACCEPT (-NF_ACCEPT - 1)
-#define BLOB_DROP (-NF_DROP - 1)
+#define BLOB_DROP   (-NF_DROP - 1)
 #define BLOB_RETURN XT_RETURN
-#define BLOB_QUEUE (-NF_QUEUE - 1)
+#define BLOB_QUEUE  (-NF_QUEUE - 1)
 
 /**
  * struct blob - a table under construction

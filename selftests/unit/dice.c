@@ -30,13 +30,13 @@ bool chance(struct dice *d, unsigned int percent)
 
 static const uint32_t addresses[] = {0x0a010203, 0x0a0102c8, 0x0a0180ff, 0xc0a88081, 0xffffffff, 1};
 static const uint16_t ports[] = {0, 1, 80, 443, 444, 32767, 32768, 65535};
-static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
-				    IPPROTO_SCTP, 255};
+static const uint8_t protocols[] = {IPPROTO_TCP,  IPPROTO_TCP,	IPPROTO_UDP,
+				    IPPROTO_ICMP, IPPROTO_SCTP, 255};
 
 static void random_address(struct dice *d, struct in_addr *addr, struct in_addr *mask)
 {
-	static const uint32_t masks[] = {0xffffffff, 0xffffff00, 0xffff0000, 0xff000000, 0xfffffffe,
-					 0x80000000, 0xff00ff00, 0x000000ff};
+	static const uint32_t masks[] = {0xffffffff, 0xffffff00, 0xffff0000, 0xff000000,
+					 0xfffffffe, 0x80000000, 0xff00ff00, 0x000000ff};
 	uint32_t m = PICK(d, masks), a = PICK(d, addresses);
 
 	mask->s_addr = htonl(m);
@@ -111,8 +111,8 @@ static void add_multiport(struct dice *d, struct blob *b)
 
 static void add_others(struct dice *d, struct blob *b)
 {
-	struct xt_mark_mtinfo1 mark = {.mark = chance(d, 30), .mask = roll(d, 2),
-				       .invert = chance(d, 30)};
+	struct xt_mark_mtinfo1 mark = {
+		.mark = chance(d, 30), .mask = roll(d, 2), .invert = chance(d, 30)};
 	struct xt_state_info state = {.statemask = roll(d, 128)};
 	/* 10,000 a second, and so many at once that it holds for every packet of a test */
 	struct xt_rateinfo rate = {.avg = 1, .burst = 5000000};
@@ -174,7 +174,8 @@ static void add_conditions(struct dice *d, struct blob *b)
 /* A verdict that is 0 is to be a jump; see aim(). */
 static void add_rule(struct dice *d, struct blob *b)
 {
-	static const int verdicts[] = {BLOB_ACCEPT, BLOB_DROP, BLOB_RETURN, BLOB_NEXT, BLOB_NEXT, 0, 0, 0};
+	static const int verdicts[] = {BLOB_ACCEPT, BLOB_DROP, BLOB_RETURN, BLOB_NEXT,
+				       BLOB_NEXT,   0,	       0,	    0};
 	int verdict = PICK(d, verdicts);
 
 	add_conditions(d, b);
@@ -199,8 +200,8 @@ static struct xt_standard_target *target_of(struct blob *b, uint32_t offset)
 }
 
 /*
- * Jumps lead forward, so that there are no loops: mostly to chains, sometimes to any rule. ERROR entries
- * must not be reached, or the table is refused.
+ * Jumps lead forward, so that there are no loops: mostly to chains, sometimes to any rule. ERROR
+ * entries must not be reached, or the table is refused.
  */
 static void aim(struct dice *d, struct blob *b, const uint32_t *chains, unsigned int nr_chains,
 		uint32_t last)

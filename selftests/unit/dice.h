@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Random tables and packets that have much to do with each other. The same seed gives the same ones.
+ * Random tables and packets that have much to do with each other. The same seed gives the same
+ * ones.
  */
 #ifndef DICE_H
 #define DICE_H
@@ -18,9 +19,10 @@ uint32_t roll(struct dice *d, uint32_t n);
 bool chance(struct dice *d, unsigned int percent);
 
 /*
- * A table that the kernel would accept. It has everything that the paths through a table can be made
- * of: chains in chains, goto, RETURN wherever it may stand, rules without a target, jumps into the
- * middle of a chain and of another hook's, more jumps than the kernel's stack has room for.
+ * A table that the kernel would accept. It has everything that the paths through a table can be
+ * made of: chains in chains, goto, RETURN wherever it may stand, rules without a target, jumps
+ * into the middle of a chain and of another hook's, more jumps than the kernel's stack has room
+ * for.
  */
 void random_table(struct dice *d, struct blob *b);
 

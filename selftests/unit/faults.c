@@ -91,21 +91,22 @@ WRAP(FAULT_CALL, -1, int, bpf_map_get_fd_by_id, (__u32 id), (id))
 
 WRAP(FAULT_CALL, NULL, struct btf *, btf__new_empty, (void), ())
 WRAP(FAULT_CALL, -ENOMEM, int, btf__add_func,
-     (struct btf *btf, const char *name, enum btf_func_linkage linkage, int proto),
+     (struct btf * btf, const char *name, enum btf_func_linkage linkage, int proto),
      (btf, name, linkage, proto))
-WRAP(FAULT_CALL, -ENOMEM, int, btf__add_func_proto, (struct btf *btf, int ret), (btf, ret))
+WRAP(FAULT_CALL, -ENOMEM, int, btf__add_func_proto, (struct btf * btf, int ret), (btf, ret))
 WRAP(FAULT_CALL, NULL, struct btf *, btf__load_vmlinux_btf, (void), ())
 
 WRAP(FAULT_CALL, MAP_FAILED, void *, mmap,
      (void *addr, size_t len, int prot, int flags, int fd, off_t off),
      (addr, len, prot, flags, fd, off))
-WRAP(FAULT_CALL | FAULT_CHANGE, -1, long, syscall, (long nr, long a, long b, long c, long d, long e),
-     (nr, a, b, c, d, e))
+WRAP(FAULT_CALL | FAULT_CHANGE, -1, long, syscall,
+     (long nr, long a, long b, long c, long d, long e), (nr, a, b, c, d, e))
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, int, mkdir, (const char *path, mode_t mode), (path, mode))
 WRAP(FAULT_CALL, NULL, FILE *, fopen, (const char *path, const char *mode), (path, mode))
 
 WRAP(FAULT_CALL, -1, int, socket, (int domain, int type, int protocol), (domain, type, protocol))
-WRAP(FAULT_CALL, -1, int, bind, (int sk, const struct sockaddr *addr, socklen_t len), (sk, addr, len))
+WRAP(FAULT_CALL, -1, int, bind, (int sk, const struct sockaddr *addr, socklen_t len),
+     (sk, addr, len))
 WRAP(FAULT_CALL, -1, int, getsockname, (int sk, struct sockaddr *addr, socklen_t *len),
      (sk, addr, len))
 WRAP(FAULT_CALL, -1, int, getsockopt, (int sk, int level, int opt, void *val, socklen_t *len),
@@ -114,7 +115,8 @@ WRAP(FAULT_CALL | FAULT_CHANGE, -1, int, setsockopt,
      (int sk, int level, int opt, const void *val, socklen_t len), (sk, level, opt, val, len))
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, ssize_t, sendmsg, (int sk, const struct msghdr *msg, int flags),
      (sk, msg, flags))
-WRAP(FAULT_CALL, -1, ssize_t, recv, (int sk, void *buf, size_t len, int flags), (sk, buf, len, flags))
+WRAP(FAULT_CALL, -1, ssize_t, recv, (int sk, void *buf, size_t len, int flags),
+     (sk, buf, len, flags))
 
 /* These two are not expected to fail; but a process can end before them. */
 int __real_unlink(const char *path) __attribute__((weak));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Let the n-th call of a kind fail, or be the process's last one. Only for test programs that are linked
- * with --wrap for the functions of faults.c (FAULTS in the Makefile), and only for calls out of the
- * project's own objects.
+ * Let the n-th call of a kind fail, or be the process's last one. Only for test programs that are
+ * linked with --wrap for the functions of faults.c (FAULTS in the Makefile), and only for calls
+ * out of the project's own objects.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -10,9 +10,9 @@
 #include <stdbool.h>
 
 enum fault_kind {
-	FAULT_MEMORY = 1,	/* malloc(3) and the like */
-	FAULT_CALL = 2,		/* a system call or something of libbpf */
-	FAULT_CHANGE = 4,	/* those of them that change something in the kernel */
+	FAULT_MEMORY = 1, /* malloc(3) and the like */
+	FAULT_CALL = 2,	  /* a system call or something of libbpf */
+	FAULT_CHANGE = 4, /* those of them that change something in the kernel */
 };
 
 /* From now on: the @n-th call of these kinds (a mask) fails with ENOMEM, only that one. */

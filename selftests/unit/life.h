@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The filter of a namespace in a sandbox, with tables to put into it, and what can be asked about it.
+ * The filter of a namespace in a sandbox, with tables to put into it, and what can be asked about
+ * it.
  */
 #ifndef LIFE_H
 #define LIFE_H
@@ -19,10 +20,9 @@ enum { RULE, POLICY };
 
 enum table_kind {
 	PLAIN,
-	OTHER,		/* the same to a packet, but another table */
-	FOREIGN,	/* with a match that is not translated */
-	STATEFUL,	/* with one that needs conntrack */
-	LARGE,		/* with so many more rules, for TCP, that it becomes records */
+	FOREIGN,  /* with a match that is not translated */
+	STATEFUL, /* with one that needs conntrack */
+	LARGE,	  /* with so many more rules, for TCP, that it becomes records */
 };
 
 /* One rule in INPUT, for UDP, with this verdict. */
@@ -60,8 +60,8 @@ uint8_t *life_entries(struct life *l, uint32_t *size);
 uint64_t life_packets(struct life *l, unsigned int index);
 
 /*
- * Is this the table in force, and nothing else? What iptables reads must be what the kernel would give for
- * it, counters aside; and ip_tables must have it, or must have nothing.
+ * Is this the table in force, and nothing else? What iptables reads must be what the kernel would
+ * give for it, counters aside; and ip_tables must have it, or must have nothing.
  */
 bool life_in_force(struct life *l, struct blob *b, bool ours);
 
@@ -79,8 +79,8 @@ struct state {
 bool life_set(struct life *l, const struct state *s);
 
 /*
- * Is it so, to packets, to those who ask, and in the pins? When nobody serves the namespace, what happens
- * to packets is all that is looked at.
+ * Is it so, to packets, to those who ask, and in the pins? When nobody serves the namespace, what
+ * happens to packets is all that is looked at.
  */
 bool life_is(struct life *l, const struct state *s);
 

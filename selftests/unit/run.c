@@ -14,7 +14,7 @@
 
 /* Linux 6.4; the headers of Debian 12 do not have them. */
 #define PROG_TYPE_NETFILTER 32
-#define ATTACH_NETFILTER 45
+#define ATTACH_NETFILTER    45
 
 /* What bf_compile() lets become straight-line code, when it may choose. */
 #define STRAIGHT_COST 600
@@ -82,7 +82,10 @@ int run_packet(const struct bf_loaded *loaded, const struct packet *p)
 static int has_device(const struct bf_kernel *k, uint32_t offset, const struct packet *p)
 {
 	const struct bpf_insn insns[] = {
-		{.code = BPF_LDX | BPF_DW | BPF_MEM, .dst_reg = 2, .src_reg = 1, .off = k->nf_ctx_state},
+		{.code = BPF_LDX | BPF_DW | BPF_MEM,
+		 .dst_reg = 2,
+		 .src_reg = 1,
+		 .off = k->nf_ctx_state},
 		{.code = BPF_LDX | BPF_DW | BPF_MEM, .dst_reg = 2, .src_reg = 2, .off = offset},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
 		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 2, .imm = 0, .off = 1},
@@ -142,7 +145,7 @@ static int decide(void *arg, const struct bf_cond *cond)
 {
 	if (!strcmp(cond->type->name, "tcp option"))
 		return has_tcp_option(arg, cond->state[0]);
-	return 1;	/* limits of the random tables are never reached */
+	return 1; /* limits of the random tables are never reached */
 }
 
 /* What walk() says of the packet, and its counters. */

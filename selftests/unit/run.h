@@ -21,8 +21,9 @@ int run_load(struct sandbox *s, struct blob *b, enum bf_form form, struct bf_loa
 	     struct bf_why *why);
 
 /*
- * Which interfaces a packet has in a hook of a test run: the kernel gives it the loopback, but not in
- * all versions where one would expect it (verify_and_copy_hook_state() of net/bpf/test_run.c).
+ * Which interfaces a packet has in a hook of a test run: the kernel gives it the loopback, but
+ * not in all versions where one would expect it (verify_and_copy_hook_state() of
+ * net/bpf/test_run.c).
  */
 int run_interfaces(struct sandbox *s, struct packet *p);
 
@@ -52,8 +53,9 @@ bool run_load_forms(struct run *r);
 void run_unload(struct run *r);
 
 /*
- * Does the packet meet with the same verdict in every form as in the model, and count the same? What is
- * different is printed. The interfaces are filled in. A limit is taken for one that is never reached.
+ * Does the packet meet with the same verdict in every form as in the model, and count the same?
+ * What is different is printed. The interfaces are filled in. A limit is taken for one that is
+ * never reached.
  */
 bool run_agrees(struct run *r, struct packet *p);
 

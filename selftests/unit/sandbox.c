@@ -82,5 +82,5 @@ unsigned int open_descriptors(void)
 	while (readdir(dir))
 		n++;
 	closedir(dir);
-	return n - 3;	/* ., .. and its own */
+	return n - 3; /* ., .. and its own */
 }

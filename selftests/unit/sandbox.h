@@ -25,8 +25,9 @@ struct sandbox {
 };
 
 /*
- * Makes it, and moves the calling thread into it. 0; 1 if this machine cannot have one, and the test
- * has to be skipped, for the reason in @why; -1 if it should be able to, and @why says what failed.
+ * Makes it, and moves the calling thread into it. 0; 1 if this machine cannot have one, and the
+ * test has to be skipped, for the reason in @why; -1 if it should be able to, and @why says what
+ * failed.
  */
 int sandbox_enter(struct sandbox *s);
 void sandbox_leave(struct sandbox *s);

@@ -37,9 +37,9 @@ FIXTURE_TEARDOWN(asm_)
 	EXPECT_EQ(NULL, self->a.insns);
 }
 
-#define A (&self->a)
+#define A	(&self->a)
 #define INSN(i) (self->a.insns[i])
-#define SRC(i) ((int)self->a.insns[i].src_reg)
+#define SRC(i)	((int)self->a.insns[i].src_reg)
 
 /* Any instruction, told from others by its number. */
 static void filler(struct bf_asm *a, int n)
@@ -57,15 +57,15 @@ TEST_F(asm_, labels_lead_forward_and_backward)
 {
 	int end = bf_asm_label(A), again = bf_asm_label(A);
 
-	bf_jifi(A, BPF_JEQ, BPF_REG_1, 5, end);		/* 0 */
+	bf_jifi(A, BPF_JEQ, BPF_REG_1, 5, end); /* 0 */
 	bf_asm_here(A, again);
-	filler(A, 1);					/* 1 */
-	bf_jif(A, BPF_JGT, BPF_REG_1, BPF_REG_2, again);	/* 2 */
-	bf_jif32i(A, BPF_JNE, BPF_REG_3, 0x80000000, again);	/* 3 */
-	bf_jif32(A, BPF_JLE, BPF_REG_3, BPF_REG_4, end);	/* 4 */
-	filler(A, 2);					/* 5 */
+	filler(A, 1);					     /* 1 */
+	bf_jif(A, BPF_JGT, BPF_REG_1, BPF_REG_2, again);     /* 2 */
+	bf_jif32i(A, BPF_JNE, BPF_REG_3, 0x80000000, again); /* 3 */
+	bf_jif32(A, BPF_JLE, BPF_REG_3, BPF_REG_4, end);     /* 4 */
+	filler(A, 2);					     /* 5 */
 	bf_asm_here(A, end);
-	bf_exit(A);					/* 6 */
+	bf_exit(A); /* 6 */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(7U, A->nr_insns);
 	EXPECT_EQ(5, INSN(0).off);
@@ -113,15 +113,15 @@ TEST_F(asm_, calls_and_addresses_of_functions)
 {
 	int f = bf_asm_label(A), g = bf_asm_label(A);
 
-	bf_call(A, f);				/* 0 */
-	bf_function_addr(A, BPF_REG_2, g);	/* 1, 2 */
-	bf_exit(A);				/* 3 */
+	bf_call(A, f);			   /* 0 */
+	bf_function_addr(A, BPF_REG_2, g); /* 1, 2 */
+	bf_exit(A);			   /* 3 */
 	bf_function(A, f);
-	bf_call(A, g);				/* 4 */
-	bf_exit(A);				/* 5 */
+	bf_call(A, g); /* 4 */
+	bf_exit(A);    /* 5 */
 	bf_function(A, g);
-	filler(A, 1);				/* 6 */
-	bf_exit(A);				/* 7 */
+	filler(A, 1); /* 6 */
+	bf_exit(A);   /* 7 */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(2U, A->nr_functions);
 	EXPECT_EQ(4U, A->functions[0]);
@@ -157,17 +157,17 @@ TEST_F(asm_, dead_code_goes)
 {
 	int end = bf_asm_label(A), dead = bf_asm_label(A);
 
-	filler(A, 1);					/* 0 */
-	bf_jmp(A, end);					/* 1 */
-	filler(A, 2);					/* gone */
+	filler(A, 1);	/* 0 */
+	bf_jmp(A, end); /* 1 */
+	filler(A, 2);	/* gone */
 	bf_asm_here(A, dead);
-	bf_ld_imm64(A, BPF_REG_1, 1);			/* gone, both halves */
-	bf_jifi(A, BPF_JEQ, BPF_REG_1, 0, end);		/* gone, with its reference */
-	bf_jmp(A, dead);				/* gone */
+	bf_ld_imm64(A, BPF_REG_1, 1);		/* gone, both halves */
+	bf_jifi(A, BPF_JEQ, BPF_REG_1, 0, end); /* gone, with its reference */
+	bf_jmp(A, dead);			/* gone */
 	bf_asm_here(A, end);
-	filler(A, 3);					/* 2 */
-	bf_exit(A);					/* 3 */
-	filler(A, 4);					/* gone */
+	filler(A, 3); /* 2 */
+	bf_exit(A);   /* 3 */
+	filler(A, 4); /* gone */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(4U, A->nr_insns);
 	EXPECT_EQ(1, INSN(0).imm);
@@ -181,15 +181,15 @@ TEST_F(asm_, jumps_over_dead_code_become_shorter)
 	int start = bf_asm_label(A), over = bf_asm_label(A), end = bf_asm_label(A);
 
 	bf_asm_here(A, start);
-	bf_jifi(A, BPF_JEQ, BPF_REG_1, 0, over);	/* 0 */
-	bf_ld_imm64(A, BPF_REG_1, 1);			/* 1, 2: stay together */
-	bf_jmp(A, end);					/* 3 */
-	filler(A, 1);					/* gone */
-	bf_ld_imm64(A, BPF_REG_1, 2);			/* gone */
+	bf_jifi(A, BPF_JEQ, BPF_REG_1, 0, over); /* 0 */
+	bf_ld_imm64(A, BPF_REG_1, 1);		 /* 1, 2: stay together */
+	bf_jmp(A, end);				 /* 3 */
+	filler(A, 1);				 /* gone */
+	bf_ld_imm64(A, BPF_REG_1, 2);		 /* gone */
 	bf_asm_here(A, over);
-	bf_jifi(A, BPF_JNE, BPF_REG_1, 0, start);	/* 4 */
+	bf_jifi(A, BPF_JNE, BPF_REG_1, 0, start); /* 4 */
 	bf_asm_here(A, end);
-	bf_exit(A);					/* 5 */
+	bf_exit(A); /* 5 */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(6U, A->nr_insns);
 	EXPECT_EQ(3, INSN(0).off);
@@ -203,18 +203,18 @@ TEST_F(asm_, functions_move_with_the_code_before_them)
 {
 	int f = bf_asm_label(A), g = bf_asm_label(A), dead = bf_asm_label(A);
 
-	bf_call(A, g);				/* 0 */
-	bf_function_addr(A, BPF_REG_2, f);	/* 1, 2 */
-	bf_exit(A);				/* 3 */
-	filler(A, 1);				/* gone */
-	filler(A, 2);				/* gone */
+	bf_call(A, g);			   /* 0 */
+	bf_function_addr(A, BPF_REG_2, f); /* 1, 2 */
+	bf_exit(A);			   /* 3 */
+	filler(A, 1);			   /* gone */
+	filler(A, 2);			   /* gone */
 	bf_function(A, f);
-	bf_exit(A);				/* 4 */
+	bf_exit(A); /* 4 */
 	bf_asm_here(A, dead);
-	bf_jmp(A, dead);			/* gone */
+	bf_jmp(A, dead); /* gone */
 	bf_function(A, g);
-	filler(A, 3);				/* 5 */
-	bf_exit(A);				/* 6 */
+	filler(A, 3); /* 5 */
+	bf_exit(A);   /* 6 */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(7U, A->nr_insns);
 	EXPECT_EQ(4, INSN(0).imm);
@@ -229,16 +229,16 @@ TEST_F(asm_, functions_that_nobody_calls_go)
 {
 	int f = bf_asm_label(A), g = bf_asm_label(A), h = bf_asm_label(A);
 
-	bf_call(A, h);		/* 0 */
-	bf_exit(A);		/* 1 */
+	bf_call(A, h); /* 0 */
+	bf_exit(A);    /* 1 */
 	bf_function(A, f);
-	bf_call(A, g);		/* gone: only f, which is dead, calls g */
-	bf_exit(A);		/* gone */
+	bf_call(A, g); /* gone: only f, which is dead, calls g */
+	bf_exit(A);    /* gone */
 	bf_function(A, g);
-	bf_exit(A);		/* gone */
+	bf_exit(A); /* gone */
 	bf_function(A, h);
-	filler(A, 1);		/* 2 */
-	bf_exit(A);		/* 3 */
+	filler(A, 1); /* 2 */
+	bf_exit(A);   /* 3 */
 	ASSERT_EQ(0, bf_asm_finish(A));
 	ASSERT_EQ(4U, A->nr_insns);
 	ASSERT_EQ(1U, A->nr_functions);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The helper is killed in the middle of something, at every call that changes anything. Until a successor
- * comes up one of the two tables is in force, and then it is one of them alone. All of the tables drop the
- * test's packets: one that arrives had no filter to pass.
+ * The helper is killed in the middle of something, at every call that changes anything. Until a
+ * successor comes up one of the two tables is in force, and then it is one of them alone. All of
+ * the tables drop the test's packets: one that arrives had no filter to pass.
  */
 #include "faults.h"
 #include "life.h"
@@ -50,7 +50,10 @@ FIXTURE_TEARDOWN(crash)
 	blob_free(&self->foreign);
 }
 
-/* A helper that replaces the table, or detaches, and is killed before change number @n. True if it was. */
+/*
+ * A helper that replaces the table, or detaches, and is killed before change number @n. True if
+ * it was.
+ */
 static bool killed_at(struct life *l, struct blob *table, unsigned int n)
 {
 	int status = -1;
@@ -99,11 +102,13 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 		is_before = life_is(l, before);
 		early += is_before;
 		if (!life_is(l, after) && !(killed && is_before)) {
-			printf("# killed at change %u: none of the tables is in force, or both\n", n);
+			printf("# killed at change %u: none of the tables is in force, or both\n",
+			       n);
 			return false;
 		}
 	}
-	printf("# killed at each of %u changes; after %u of them, it had not happened\n", n - 2, early);
+	printf("# killed at each of %u changes; after %u of them, it had not happened\n", n - 2,
+	       early);
 	return early && early < n - 1;
 }
 
@@ -123,7 +128,8 @@ TEST_F_TIMEOUT(crash, swapping, TIMEOUT)
 
 TEST_F_TIMEOUT(crash, falling_back, TIMEOUT)
 {
-	const struct state before = {&self->two, true, false}, after = {&self->foreign, false, false};
+	const struct state before = {&self->two, true, false},
+			   after = {&self->foreign, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->foreign, &after));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every operation on a filter, again and again with the n-th allocation failing, then with the n-th call
- * of the kernel failing, until it succeeds because nothing failed. After each: the table in force is the
- * one before, or the new one, in one place; no descriptor and no memory is left behind; the next attempt
- * works.
+ * Every operation on a filter, again and again with the n-th allocation failing, then with the
+ * n-th call of the kernel failing, until it succeeds because nothing failed. After each: the
+ * table in force is the one before, or the new one, in one place; no descriptor and no memory is
+ * left behind; the next attempt works.
  */
 #include "faults.h"
 #include "life.h"
@@ -72,7 +72,8 @@ static uint32_t program(struct life *l)
  * struct operation - something to be done while something fails
  * @run: 0 or -errno
  * @before: the state that it starts from
- * @after: the states that success may mean; where there are two, the second only if something failed
+ * @after: the states that success may mean; where there are two, the second only if something
+ * failed
  */
 struct operation {
 	const char *name;
@@ -83,11 +84,14 @@ struct operation {
 static void show(const struct operation *op, unsigned int n, const char *failed, int err,
 		 const char *text)
 {
-	printf("# %s: call %u of its kind, %s, failed (%d): %s\n", op->name, n, failed ?: "none", err,
-	       text);
+	printf("# %s: call %u of its kind, %s, failed (%d): %s\n", op->name, n, failed ?: "none",
+	       err, text);
 }
 
-/* One attempt, in which call @n fails. 1: nothing failed; 0: something did; -1: something is wrong. */
+/*
+ * One attempt, in which call @n fails. 1: nothing failed; 0: something did; -1: something is
+ * wrong.
+ */
 static int attempt(struct life *l, const struct operation *op, unsigned int kind, unsigned int n)
 {
 	unsigned int descriptors = open_descriptors();
@@ -133,7 +137,8 @@ static bool hold_against(struct life *l, const struct operation *op, unsigned in
 		}
 		/* The state before has as many descriptors whenever it is reached. */
 		if (descriptors && open_descriptors() != descriptors) {
-			show(op, n, NULL, 0, "descriptors were left behind by an attempt that succeeded");
+			show(op, n, NULL, 0,
+			     "descriptors were left behind by an attempt that succeeded");
 			return false;
 		}
 		descriptors = open_descriptors();
@@ -273,7 +278,8 @@ static bool opening(struct life *l, const struct state *state, unsigned int kind
 			break;
 		opened = open_descriptors();
 		if (!failed) {
-			printf("# open: %u %s\n", n - 1, kind == FAULT_MEMORY ? "allocations" : "calls");
+			printf("# open: %u %s\n", n - 1,
+			       kind == FAULT_MEMORY ? "allocations" : "calls");
 			return true;
 		}
 	}
@@ -361,8 +367,10 @@ static int ask(struct life *l)
 	err = p ? bf_filter_entries(l->f, info.size, p) : -ENOMEM;
 	free(p);
 	add.info.num_counters = info.num_entries;
-	err = err ?: bf_filter_add_counters(l->f, &add, sizeof(add.info) +
-					    info.num_entries * sizeof(*add.counters));
+	err = err
+		      ?: bf_filter_add_counters(l->f, &add,
+						sizeof(add.info) +
+							info.num_entries * sizeof(*add.counters));
 	return err ?: bf_filter_status(l->f, &status);
 }
 

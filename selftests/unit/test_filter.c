@@ -150,7 +150,8 @@ TEST_F(filter, what_is_refused_changes_nothing)
 	ASSERT_EQ(0, bf_filter_info(self->l.f, &info));
 	/* the number of counters is that of another table */
 	blob_head(&self->a)->num_counters = info.num_entries + 1;
-	EXPECT_EQ(-EAGAIN, bf_filter_replace(self->l.f, self->a.data, self->a.len, &old, &self->l.why));
+	EXPECT_EQ(-EAGAIN,
+		  bf_filter_replace(self->l.f, self->a.data, self->a.len, &old, &self->l.why));
 	EXPECT_EQ(NULL, old);
 	blob_head(&self->foreign)->num_counters = info.num_entries + 1;
 	EXPECT_EQ(-EAGAIN, bf_filter_replace(self->l.f, self->foreign.data, self->foreign.len, &old,
@@ -160,10 +161,12 @@ TEST_F(filter, what_is_refused_changes_nothing)
 	/* a malformed table, and one that the kernel refuses but we cannot judge */
 	blob_head(&self->a)->num_counters = info.num_entries;
 	blob_head(&self->a)->num_entries++;
-	EXPECT_EQ(-EINVAL, bf_filter_replace(self->l.f, self->a.data, self->a.len, &old, &self->l.why));
+	EXPECT_EQ(-EINVAL,
+		  bf_filter_replace(self->l.f, self->a.data, self->a.len, &old, &self->l.why));
 	EXPECT_NE('\0', self->l.why.text[0]);
 	blob_head(&self->foreign)->num_counters = info.num_entries;
-	strcpy(((struct xt_entry_match *)blob_entry(&self->foreign, 0)->elems)->u.user.name, "nonsense");
+	strcpy(((struct xt_entry_match *)blob_entry(&self->foreign, 0)->elems)->u.user.name,
+	       "nonsense");
 	EXPECT_EQ(-ENOENT, bf_filter_replace(self->l.f, self->foreign.data, self->foreign.len, &old,
 					     &self->l.why));
 	EXPECT_EQ(NULL, old);
@@ -187,7 +190,7 @@ TEST_F(filter, to_the_kernel_and_back)
 	EXPECT_EQ(-1, life_pins(&self->l));
 	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
 	EXPECT_NE(NULL, strstr(status.why_kernel.text, "pkttype"))
-		TH_LOG("%s", status.why_kernel.text);
+	TH_LOG("%s", status.why_kernel.text);
 	EXPECT_EQ(4, traffic_send(&self->l.t, 4));
 	EXPECT_EQ(4U, life_packets(&self->l, RULE));
 	/* from kernel to kernel */
@@ -223,16 +226,21 @@ TEST_F(filter, added_counters)
 		ASSERT_EQ(0, bf_filter_info(self->l.f, &info));
 		EXPECT_EQ(1, traffic_send(&self->l.t, 1));
 		add.info.num_counters = info.num_entries;
-		EXPECT_EQ(0, bf_filter_add_counters(self->l.f, &add, sizeof(add.info) +
-			  info.num_entries * sizeof(*add.counters)));
+		EXPECT_EQ(0, bf_filter_add_counters(
+				     self->l.f, &add,
+				     sizeof(add.info) + info.num_entries * sizeof(*add.counters)));
 		EXPECT_EQ(11U, life_packets(&self->l, RULE));
 		EXPECT_EQ(1U, life_packets(&self->l, POLICY));
 		EXPECT_EQ(-EINVAL, bf_filter_add_counters(self->l.f, &add, sizeof(add.info) - 1));
-		EXPECT_EQ(-EINVAL, bf_filter_add_counters(self->l.f, &add, sizeof(add.info) +
-			  (info.num_entries - 1) * sizeof(*add.counters)));
+		EXPECT_EQ(-EINVAL,
+			  bf_filter_add_counters(self->l.f, &add,
+						 sizeof(add.info) + (info.num_entries - 1) *
+									    sizeof(*add.counters)));
 		add.info.num_counters--;
-		EXPECT_EQ(-EINVAL, bf_filter_add_counters(self->l.f, &add, sizeof(add.info) +
-			  add.info.num_counters * sizeof(*add.counters)));
+		EXPECT_EQ(-EINVAL,
+			  bf_filter_add_counters(self->l.f, &add,
+						 sizeof(add.info) + add.info.num_counters *
+									    sizeof(*add.counters)));
 		EXPECT_EQ(11U, life_packets(&self->l, RULE));
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Both forms of a table's program against the model (walk.h): the same verdict and the same counters,
- * packet by packet. TEST_SEED repeats a run; its number is printed.
+ * Both forms of a table's program against the model (walk.h): the same verdict and the same
+ * counters, packet by packet. TEST_SEED repeats a run; its number is printed.
  */
 #include "dice.h"
 #include "run.h"
@@ -14,7 +14,7 @@
 
 #include "kselftest_harness.h"
 
-#define TABLES 200U
+#define TABLES	200U
 #define PACKETS 100U
 
 FIXTURE(forms)
@@ -48,15 +48,15 @@ TEST_F_TIMEOUT(forms, random_tables, 300)
 		uint64_t state = self->dice.state;
 
 		random_table(&self->dice, &self->r.b);
-		ASSERT_TRUE(run_load_forms(&self->r)) TH_LOG("table of TEST_SEED=%llu",
-					       (unsigned long long)state);
+		ASSERT_TRUE(run_load_forms(&self->r))
+		TH_LOG("table of TEST_SEED=%llu", (unsigned long long)state);
 		straight += !!self->r.loaded[0];
 		for (n = 0; n < PACKETS; n++) {
 			struct packet p;
 
 			random_packet(&self->dice, &p);
-			ASSERT_TRUE(run_agrees(&self->r, &p)) TH_LOG("table of TEST_SEED=%llu, packet %u",
-								(unsigned long long)state, n);
+			ASSERT_TRUE(run_agrees(&self->r, &p))
+			TH_LOG("table of TEST_SEED=%llu, packet %u", (unsigned long long)state, n);
 			verdicts[run_packet(self->r.loaded[1], &p)]++;
 		}
 		run_unload(&self->r);
@@ -110,17 +110,21 @@ static void probe_addresses(struct blob *b)
 
 static void probe_ports(struct blob *b)
 {
-	static const uint16_t ranges[][2] = {{0, 442}, {443, 443}, {444, 65535}, {1, 443}, {443, 65534},
-					     {33000, 33000}, {32768, 40000}, {0, 32999}, {443, 442}};
+	static const uint16_t ranges[][2] = {{0, 442},	     {443, 443},   {444, 65535},
+					     {1, 443},	     {443, 65534}, {33000, 33000},
+					     {32768, 40000}, {0, 32999},   {443, 442}};
 	unsigned int i, inv;
 
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		for (inv = 0; inv <= XT_TCP_INV_DSTPT; inv++) {
-			struct xt_tcp s = {.spts = {ranges[i][0], ranges[i][1]}, .dpts = {0, 65535},
+			struct xt_tcp s = {.spts = {ranges[i][0], ranges[i][1]},
+					   .dpts = {0, 65535},
 					   .invflags = inv};
-			struct xt_tcp d = {.dpts = {ranges[i][0], ranges[i][1]}, .spts = {0, 65535},
+			struct xt_tcp d = {.dpts = {ranges[i][0], ranges[i][1]},
+					   .spts = {0, 65535},
 					   .invflags = inv};
-			struct xt_udp u = {.dpts = {ranges[i][0], ranges[i][1]}, .spts = {0, 65535},
+			struct xt_udp u = {.dpts = {ranges[i][0], ranges[i][1]},
+					   .spts = {0, 65535},
 					   .invflags = inv};
 
 			blob_begin(b)->proto = IPPROTO_TCP;
@@ -142,7 +146,9 @@ static void probe_flags_and_types(struct blob *b)
 
 	for (bit = 0; bit < 8; bit++)
 		for (inv = 0; inv < 2; inv++) {
-			struct xt_tcp tcp = {.spts = {0, 65535}, .dpts = {0, 65535}, .flg_mask = 1 << bit,
+			struct xt_tcp tcp = {.spts = {0, 65535},
+					     .dpts = {0, 65535},
+					     .flg_mask = 1 << bit,
 					     .flg_cmp = 1 << bit,
 					     .invflags = inv ? XT_TCP_INV_FLAGS : 0};
 
@@ -152,7 +158,8 @@ static void probe_flags_and_types(struct blob *b)
 		}
 	for (type = 127; type < 130; type++)
 		for (inv = 0; inv < 2; inv++) {
-			struct ipt_icmp icmp = {.type = type, .code = {0xe8, 0xe9}, .invflags = inv};
+			struct ipt_icmp icmp = {
+				.type = type, .code = {0xe8, 0xe9}, .invflags = inv};
 
 			blob_begin(b)->proto = IPPROTO_ICMP;
 			blob_match(b, "icmp", 0, &icmp, sizeof(icmp));
@@ -230,7 +237,8 @@ TEST_F(forms, addresses)
 TEST_F(forms, ports)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 129};
-	static const uint16_t near[] = {0, 1, 442, 443, 444, 32767, 32768, 32999, 33000, 33001, 65535};
+	static const uint16_t near[] = {0,     1,     442,   443,   444,  32767,
+					32768, 32999, 33000, 33001, 65535};
 	unsigned int i, proto;
 	struct packet p;
 
@@ -283,9 +291,11 @@ TEST_F(forms, interfaces_mark_and_fragments)
 			full_packet(&p, proto);
 			p.data[6] = fragments[i] >> 8;
 			p.data[7] = fragments[i];
-			EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("fragment 0x%04x", fragments[i]);
+			EXPECT_TRUE(run_agrees(&self->r, &p))
+			TH_LOG("fragment 0x%04x", fragments[i]);
 			p.hook = NF_INET_FORWARD;
-			EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("fragment 0x%04x", fragments[i]);
+			EXPECT_TRUE(run_agrees(&self->r, &p))
+			TH_LOG("fragment 0x%04x", fragments[i]);
 		}
 	memset(&p, 0, sizeof(p));
 	p.hook = NF_INET_LOCAL_OUT;

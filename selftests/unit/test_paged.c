@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Packets of which only the IP header lies in one piece: what is behind it has to be fetched from pages.
- * The kernel's own ip_tables and ours count the same packets.
+ * Packets of which only the IP header lies in one piece: what is behind it has to be fetched from
+ * pages. The kernel's own ip_tables and ours count the same packets.
  */
 #include "life.h"
 
@@ -20,11 +20,11 @@
 #include "kselftest_harness.h"
 #include "testnet.h"
 
-#define ADDRESS 0x0a090901	/* 10.9.9.1 */
-#define PORT 4711
+#define ADDRESS 0x0a090901 /* 10.9.9.1 */
+#define PORT	4711
 /* Longer than a page, or the kernel would put all of it into one piece. */
-#define LENGTH 5000
-#define RULES 6
+#define LENGTH	5000
+#define RULES	6
 
 struct __attribute__((packed)) frame {
 	struct virtio_net_hdr vnet;
@@ -41,8 +41,11 @@ FIXTURE(paged)
 
 static void port_rule(struct blob *b, uint8_t proto, unsigned int port, uint8_t option)
 {
-	const struct xt_tcp tcp = {.spts = {0, 65535}, .dpts = {port, port}, .flg_mask = 0x3f,
-				   .flg_cmp = 2, .option = option};
+	const struct xt_tcp tcp = {.spts = {0, 65535},
+				   .dpts = {port, port},
+				   .flg_mask = 0x3f,
+				   .flg_cmp = 2,
+				   .option = option};
 	const struct xt_udp udp = {.spts = {0, 65535}, .dpts = {port, port}};
 
 	blob_begin(b)->proto = proto;
@@ -55,7 +58,8 @@ static void port_rule(struct blob *b, uint8_t proto, unsigned int port, uint8_t 
 
 static void make_rules(struct blob *b)
 {
-	const struct xt_multiport_v1 mp = {.count = 1, .ports = {PORT + 1}, .flags = XT_MULTIPORT_SOURCE};
+	const struct xt_multiport_v1 mp = {
+		.count = 1, .ports = {PORT + 1}, .flags = XT_MULTIPORT_SOURCE};
 	const struct ipt_icmp icmp = {.type = 8, .code = {0, 0}};
 
 	blob_hook(b, NF_INET_LOCAL_IN);
@@ -143,20 +147,21 @@ static int send_packet(int sk, uint8_t proto, unsigned int header, unsigned int 
 	f.ip[9] = proto;
 	memcpy(f.ip + 12, &from, 4);
 	memcpy(f.ip + 16, &to, 4);
-	memset(f.ip + 20, 1, header - 20);	/* options: no operation */
+	memset(f.ip + 20, 1, header - 20); /* options: no operation */
 	put16(f.ip + 10, checksum(f.ip, header));
 	put16(l4, proto == IPPROTO_ICMP ? 8 << 8 : PORT + 1);
 	put16(l4 + 2, proto == IPPROTO_ICMP ? 0 : PORT);
 	l4[12] = 0x60;
 	l4[13] = 2;
-	l4[20] = 2;	/* maximum segment size */
+	l4[20] = 2; /* maximum segment size */
 	l4[21] = 4;
 	return send(sk, &f, sizeof(f), 0) == sizeof(f) ? 0 : -errno;
 }
 
 static int send_all(int sk)
 {
-	static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_ICMP, 77};
+	static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_ICMP,
+					    77};
 	unsigned int i, header, linear;
 	int err = 0;
 

@@ -60,8 +60,8 @@ static void empty_forward_and_output(struct blob *b)
 }
 
 /*
- * INPUT jumps into the first of @depth chains, each into the next. Each has a rule behind the jump that
- * counts, and comes back; the last drops TCP.
+ * INPUT jumps into the first of @depth chains, each into the next. Each has a rule behind the
+ * jump that counts, and comes back; the last drops TCP.
  */
 static void nested_table(struct blob *b, unsigned int depth)
 {
@@ -109,8 +109,8 @@ TEST_F(shapes, nested_chains)
 }
 
 /*
- * Jumps within one chain, each to the rule after the next, and back from the last one: the kernel's stack
- * has room for as many as there are ERROR entries.
+ * Jumps within one chain, each to the rule after the next, and back from the last one: the
+ * kernel's stack has room for as many as there are ERROR entries.
  */
 static void jumping_chain(struct blob *b, unsigned int jumps, unsigned int chains)
 {
@@ -140,9 +140,9 @@ TEST_F(shapes, more_jumps_than_the_stack_has_room_for)
 	static const struct {
 		unsigned int jumps, chains;
 		int verdict;
-	} v[] = {{1, 0, NF_ACCEPT}, {2, 0, NF_DROP}, {2, 1, NF_ACCEPT}, {3, 1, NF_DROP},
+	} v[] = {{1, 0, NF_ACCEPT},   {2, 0, NF_DROP},	 {2, 1, NF_ACCEPT},   {3, 1, NF_DROP},
 		 {29, 28, NF_ACCEPT}, {30, 28, NF_DROP}, {30, 29, NF_ACCEPT}, {40, 39, NF_ACCEPT},
-		 {41, 39, NF_DROP}, {60, 28, NF_DROP}, {60, 40, NF_DROP}};
+		 {41, 39, NF_DROP},   {60, 28, NF_DROP}, {60, 40, NF_DROP}};
 	struct packet p;
 	unsigned int i;
 
@@ -186,8 +186,8 @@ static void add_header_match(struct blob *b, uint8_t proto, bool multiport)
 {
 	static const struct xt_tcp tcp = {.spts = {0, 65535}, .dpts = {443, 443}};
 	static const struct xt_udp udp = {.spts = {0, 65535}, .dpts = {443, 443}};
-	static const struct xt_multiport_v1 mp = {.flags = XT_MULTIPORT_DESTINATION, .count = 1,
-						  .ports = {443}};
+	static const struct xt_multiport_v1 mp = {
+		.flags = XT_MULTIPORT_DESTINATION, .count = 1, .ports = {443}};
 	static const struct ipt_icmp icmp = {.type = 0, .code = {0, 255}};
 
 	blob_begin(b)->proto = proto;
@@ -208,8 +208,11 @@ TEST_F(shapes, packets_that_are_cut_short)
 		uint8_t proto;
 		bool multiport;
 		uint32_t needs;
-	} v[] = {{IPPROTO_TCP, false, 20}, {IPPROTO_UDP, false, 8}, {IPPROTO_ICMP, false, 8},
-		 {IPPROTO_TCP, true, 4}, {IPPROTO_UDP, true, 4}};
+	} v[] = {{IPPROTO_TCP, false, 20},
+		 {IPPROTO_UDP, false, 8},
+		 {IPPROTO_ICMP, false, 8},
+		 {IPPROTO_TCP, true, 4},
+		 {IPPROTO_UDP, true, 4}};
 	uint32_t i, header, len;
 	struct packet p;
 
@@ -228,9 +231,9 @@ TEST_F(shapes, packets_that_are_cut_short)
 				p.len = header + len;
 				ASSERT_TRUE(run_agrees(&self->r, &p));
 				EXPECT_EQ(verdict, run_packet(self->r.loaded[0], &p))
-					TH_LOG("vector %u, %u + %u bytes", i, header, len);
+				TH_LOG("vector %u, %u + %u bytes", i, header, len);
 				EXPECT_EQ(verdict, run_packet(self->r.loaded[1], &p))
-					TH_LOG("vector %u, %u + %u bytes", i, header, len);
+				TH_LOG("vector %u, %u + %u bytes", i, header, len);
 			}
 		run_unload(&self->r);
 	}
@@ -248,7 +251,8 @@ static uint64_t count_hits(struct bf_loaded *l, const struct packet *p, unsigned
 }
 
 /* A table whose first rule has the match and only counts, and the rest of it. */
-static void one_rule(struct blob *b, const char *name, uint8_t revision, const void *info, size_t size)
+static void one_rule(struct blob *b, const char *name, uint8_t revision, const void *info,
+		     size_t size)
 {
 	blob_hook(b, NF_INET_LOCAL_IN);
 	blob_begin(b);
@@ -301,7 +305,7 @@ TEST_F(shapes, address_types)
 		ASSERT_TRUE(run_load_forms(&self->r));
 		for (form = 0; form < 2; form++)
 			EXPECT_EQ(v[i].hits, count_hits(self->r.loaded[form], &p, 1))
-				TH_LOG("vector %u, form %u", i, form);
+		TH_LOG("vector %u, form %u", i, form);
 		run_unload(&self->r);
 	}
 }
@@ -340,8 +344,7 @@ TEST_F(shapes, a_queue_verdict_is_for_the_kernel)
 	blob_policy(&self->r.b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
 	empty_forward_and_output(&self->r.b);
 	blob_finish(&self->r.b);
-	EXPECT_EQ(BF_NOT_TRANSLATABLE,
-		  bf_table_check(self->r.b.data, self->r.b.len, &table, &why));
+	EXPECT_EQ(BF_NOT_TRANSLATABLE, bf_table_check(self->r.b.data, self->r.b.len, &table, &why));
 	EXPECT_NE('\0', why.text[0]);
 	EXPECT_EQ(NULL, table);
 }
@@ -383,7 +386,7 @@ TEST_F(shapes, twenty_thousand_rules)
 		int err = run_load(&self->r.s, &self->r.b, forms[i], &l, &why);
 
 		ASSERT_EQ(0, err) TH_LOG("%s", why.text);
-		printf("# 20,000 rules, form %s: loaded in %llu ms, %u instructions, %llu bytes of maps\n",
+		printf("# 20,000 rules, form %s: %llu ms, %u instructions, %llu bytes of maps\n",
 		       bf_form_name(l->form), (unsigned long long)l->replace_us / 1000, l->nr_insns,
 		       (unsigned long long)l->map_bytes);
 		EXPECT_TRUE(l->form == BF_FORM_RECORDS);
@@ -404,7 +407,8 @@ TEST_F(shapes, twenty_thousand_rules)
 /* Counters that are added go to one CPU's, and come back in the sum. */
 TEST_F(shapes, counters_that_are_added)
 {
-	struct xt_counters added[4] = {{1, 100}, {2, 200}, {3, 300}, {1ULL << 40, 1ULL << 60}}, sum[4];
+	struct xt_counters added[4] = {{1, 100}, {2, 200}, {3, 300}, {1ULL << 40, 1ULL << 60}},
+			   sum[4];
 	struct packet p;
 	int form;
 
