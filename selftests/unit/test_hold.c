@@ -483,7 +483,8 @@ TEST(rcu_wait_waits)
 			SKIP(return, "the machine is too busy");
 		*slow.state = 0;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, run_slow_program, &slow));
-		while (!*slow.state)
+		t = now_us();
+		while (!*slow.state && now_us() - t < 5e6)
 			usleep(100);
 		t = now_us();
 		running = *slow.state == RUNNING;
