@@ -349,6 +349,44 @@ TEST_F(shapes, a_queue_verdict_is_for_the_kernel)
 	EXPECT_EQ(NULL, table);
 }
 
+/*
+ * One rule with more alternatives than straight-line code has labels for: whoever may choose the
+ * form takes the other one. Small tables become straight-line code.
+ */
+TEST_F(shapes, the_form_that_fits)
+{
+	struct xt_multiport_v1 mp = {.flags = XT_MULTIPORT_EITHER, .count = XT_MULTI_PORTS};
+	struct bf_loaded *l;
+	struct bf_why why = {};
+	struct packet p;
+	int i;
+
+	blob_empty(&self->r.b, BLOB_ACCEPT);
+	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, BF_FORM_AUTO, &l, &why));
+	EXPECT_TRUE(l->form == BF_FORM_STRAIGHT);
+	bf_loaded_free(l);
+	run_unload(&self->r);
+
+	for (i = 0; i < XT_MULTI_PORTS; i++)
+		mp.ports[i] = 443 + 2 * i;
+	blob_hook(&self->r.b, NF_INET_LOCAL_IN);
+	blob_begin(&self->r.b)->proto = IPPROTO_TCP;
+	for (i = 0; i < 3; i++)
+		blob_match(&self->r.b, "multiport", 1, &mp, sizeof(mp));
+	blob_end(&self->r.b, BLOB_DROP);
+	blob_policy(&self->r.b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
+	empty_forward_and_output(&self->r.b);
+	blob_finish(&self->r.b);
+	EXPECT_EQ(-E2BIG, run_load(&self->r.s, &self->r.b, BF_FORM_STRAIGHT, &l, &why));
+	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, BF_FORM_AUTO, &l, &why));
+	EXPECT_TRUE(l->form == BF_FORM_RECORDS);
+	make_packet(&p, IPPROTO_TCP, 20);
+	EXPECT_EQ(NF_DROP, run_packet(l, &p));
+	p.data[23]++;
+	EXPECT_EQ(NF_ACCEPT, run_packet(l, &p));
+	bf_loaded_free(l);
+}
+
 /* @n rules that a packet has to pass, then one for it. */
 static void large_table(struct blob *b, uint32_t n)
 {
