@@ -216,5 +216,5 @@ const char *bf_field_name(enum bf_field field)
 		[BF_CT_EXPIRES] = "ctexpires",
 	};
 
-	return field < BF_NR_FIELDS && names[field] ? names[field] : "?";
+	return field < BF_NR_FIELDS ? names[field] : "?";
 }
