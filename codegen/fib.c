@@ -23,14 +23,14 @@
 #define MAX_STEPS 65536
 
 enum phase {
-	PHASE_TABLE,	/* NODE is the next table of the hash chain */
-	PHASE_DOWN,	/* NODE is a node on the way to the longest match */
-	PHASE_PREFIX,	/* NODE is a node that a shorter match may be under */
-	PHASE_BACK,	/* PARENT's child INDEX was no match */
-	PHASE_ALIAS,	/* NODE is the next route of a leaf */
-	PHASE_HOP,	/* next hop HOP of route NODE; INFO is its fib_info */
-	PHASE_GROUP,	/* next hop HOP of route NODE; INFO is the nh_group */
-	PHASE_SINGLE,	/* route NODE has one next hop, an object of its own */
+	PHASE_TABLE,  /* NODE is the next table of the hash chain */
+	PHASE_DOWN,   /* NODE is a node on the way to the longest match */
+	PHASE_PREFIX, /* NODE is a node that a shorter match may be under */
+	PHASE_BACK,   /* PARENT's child INDEX was no match */
+	PHASE_ALIAS,  /* NODE is the next route of a leaf */
+	PHASE_HOP,    /* next hop HOP of route NODE; INFO is its fib_info */
+	PHASE_GROUP,  /* next hop HOP of route NODE; INFO is the nh_group */
+	PHASE_SINGLE, /* route NODE has one next hop, an object of its own */
 	PHASE_DONE,
 };
 
@@ -42,7 +42,7 @@ struct walk {
 	int stop;	/* the type is known */
 	int back;	/* go on with PHASE_BACK */
 	int leaf;	/* r7 is a leaf that may match */
-	int next_alias;	/* r7 is a route that does not match */
+	int next_alias; /* r7 is a route that does not match */
 	int hop;	/* r9 is a fib_nh_common: is it usable? */
 	int bad_hop;	/* it is not */
 };
@@ -520,7 +520,7 @@ static void emit_ends(struct walk *w)
 
 void bf_fib_function(struct bf_asm *a, int walk)
 {
-	static void (*const phases[])(struct walk *w) = {
+	static void (*const phases[])(struct walk * w) = {
 		[PHASE_TABLE] = emit_table,   [PHASE_DOWN] = emit_down,
 		[PHASE_PREFIX] = emit_prefix, [PHASE_BACK] = emit_back,
 		[PHASE_ALIAS] = emit_alias,   [PHASE_HOP] = emit_hop,
@@ -580,7 +580,7 @@ void bf_fib_opaque_zero(struct bf_asm *a, int dst, int any, int tmp)
  */
 void bf_fib_walk(struct bf_asm *a, int walk, int stuck)
 {
-	static const int zero[] = { BF_FIB_INDEX, BF_FIB_PHASE, BF_FIB_HOP, BF_FIB_DIFF };
+	static const int zero[] = {BF_FIB_INDEX, BF_FIB_PHASE, BF_FIB_HOP, BF_FIB_DIFF};
 	/* FIB_TABLE_HASHSZ is 256, or 2 where there are just the two tables. */
 	int slot = RT_TABLE_LOCAL & ((a->kernel->fib_multiple_tables ? 256 : 2) - 1);
 	unsigned int i;

@@ -13,17 +13,17 @@
  * caller fills in NET, DEV and KEY. TYPE is the result.
  */
 enum bf_fib {
-	BF_FIB_NODE = 0,	/* uint64_t: where the walk is: table, node, alias */
-	BF_FIB_PARENT = 8,	/* uint64_t: the node to go back to */
-	BF_FIB_INFO = 16,	/* uint64_t: whose next hops are looked at: fib_info, nh_group */
-	BF_FIB_NET = 24,	/* uint64_t: struct net * */
-	BF_FIB_DEV = 32,	/* uint64_t: struct net_device * that must be the route's, or 0 */
-	BF_FIB_INDEX = 40,	/* uint32_t: child of PARENT that the walk took */
-	BF_FIB_KEY = 44,	/* uint32_t: the address, host byte order */
-	BF_FIB_PHASE = 48,	/* uint32_t: enum phase in fib.c */
-	BF_FIB_TYPE = 52,	/* uint32_t: RTN_... */
-	BF_FIB_HOP = 56,	/* uint32_t: which next hop of INFO */
-	BF_FIB_DIFF = 60,	/* uint32_t: KEY ^ the leaf's key */
+	BF_FIB_NODE = 0,   /* uint64_t: where the walk is: table, node, alias */
+	BF_FIB_PARENT = 8, /* uint64_t: the node to go back to */
+	BF_FIB_INFO = 16,  /* uint64_t: whose next hops are looked at: fib_info, nh_group */
+	BF_FIB_NET = 24,   /* uint64_t: struct net * */
+	BF_FIB_DEV = 32,   /* uint64_t: struct net_device * that must be the route's, or 0 */
+	BF_FIB_INDEX = 40, /* uint32_t: child of PARENT that the walk took */
+	BF_FIB_KEY = 44,   /* uint32_t: the address, host byte order */
+	BF_FIB_PHASE = 48, /* uint32_t: enum phase in fib.c */
+	BF_FIB_TYPE = 52,  /* uint32_t: RTN_... */
+	BF_FIB_HOP = 56,   /* uint32_t: which next hop of INFO */
+	BF_FIB_DIFF = 60,  /* uint32_t: KEY ^ the leaf's key */
 	BF_FIB_SIZE = 64,
 };
 

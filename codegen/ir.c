@@ -89,8 +89,7 @@ void bf_eq(struct bf_rule *r, enum bf_field field, uint32_t mask, uint32_t value
 	add_op(r, &op);
 }
 
-void bf_range(struct bf_rule *r, enum bf_field field, uint32_t lo, uint32_t hi, bool invert,
-	      int to)
+void bf_range(struct bf_rule *r, enum bf_field field, uint32_t lo, uint32_t hi, bool invert, int to)
 {
 	const struct bf_op op = {
 		.code = BF_OP_RANGE,
@@ -199,8 +198,14 @@ const char *bf_field_name(enum bf_field field)
 		[BF_DPORT] = "dport",
 		[BF_ICMP] = "icmp",
 		[BF_TCP_FLAGS] = "tcp flags",
-		[BF_IIF] = "in[0]", "in[1]", "in[2]", "in[3]",
-		[BF_OIF] = "out[0]", "out[1]", "out[2]", "out[3]",
+		[BF_IIF] = "in[0]",
+		"in[1]",
+		"in[2]",
+		"in[3]",
+		[BF_OIF] = "out[0]",
+		"out[1]",
+		"out[2]",
+		"out[3]",
 		[BF_CT_STATE] = "ctstate",
 		[BF_CT_STATUS] = "ctstatus",
 		[BF_CT_DIR] = "ctdir",

@@ -126,7 +126,7 @@ static const struct bf_cond_type cond_addrtype = {
 static void compile(struct bf_rule *r, uint16_t source, bool not_source, uint16_t dest,
 		    bool not_dest, uint8_t dev)
 {
-	const struct addrtype_state src = { source, 0, dev }, dst = { dest, 1, dev };
+	const struct addrtype_state src = {source, 0, dev}, dst = {dest, 1, dev};
 
 	if (source)
 		bf_cond(r, &cond_addrtype, &src, sizeof(src), not_source, BF_TO_NEXT);

@@ -11,9 +11,9 @@
 
 /* What is the same in all revisions, with the masks widened. */
 struct conntrack {
-	const struct xt_conntrack_mtinfo3 *info;	/* only up to invert_flags */
+	const struct xt_conntrack_mtinfo3 *info; /* only up to invert_flags */
 	uint16_t state_mask, status_mask;
-	uint16_t low[4], high[4];	/* orig src, orig dst, repl src, repl dst */
+	uint16_t low[4], high[4]; /* orig src, orig dst, repl src, repl dst */
 };
 
 static bool inverted(const struct conntrack *c, uint16_t flag)
@@ -29,10 +29,10 @@ static void compile_addresses(struct bf_rule *r, const struct conntrack *c)
 		enum bf_field field;
 		const union nf_inet_addr *addr, *mask;
 	} addresses[] = {
-		{ XT_CONNTRACK_ORIGSRC, BF_CT_ORIGSRC, &info->origsrc_addr, &info->origsrc_mask },
-		{ XT_CONNTRACK_ORIGDST, BF_CT_ORIGDST, &info->origdst_addr, &info->origdst_mask },
-		{ XT_CONNTRACK_REPLSRC, BF_CT_REPLSRC, &info->replsrc_addr, &info->replsrc_mask },
-		{ XT_CONNTRACK_REPLDST, BF_CT_REPLDST, &info->repldst_addr, &info->repldst_mask },
+		{XT_CONNTRACK_ORIGSRC, BF_CT_ORIGSRC, &info->origsrc_addr, &info->origsrc_mask},
+		{XT_CONNTRACK_ORIGDST, BF_CT_ORIGDST, &info->origdst_addr, &info->origdst_mask},
+		{XT_CONNTRACK_REPLSRC, BF_CT_REPLSRC, &info->replsrc_addr, &info->replsrc_mask},
+		{XT_CONNTRACK_REPLDST, BF_CT_REPLDST, &info->repldst_addr, &info->repldst_mask},
 	};
 	unsigned int i;
 
@@ -46,8 +46,8 @@ static void compile_addresses(struct bf_rule *r, const struct conntrack *c)
 
 static void compile_ports(struct bf_rule *r, const struct conntrack *c)
 {
-	static const uint16_t flags[] = { XT_CONNTRACK_ORIGSRC_PORT, XT_CONNTRACK_ORIGDST_PORT,
-					  XT_CONNTRACK_REPLSRC_PORT, XT_CONNTRACK_REPLDST_PORT };
+	static const uint16_t flags[] = {XT_CONNTRACK_ORIGSRC_PORT, XT_CONNTRACK_ORIGDST_PORT,
+					 XT_CONNTRACK_REPLSRC_PORT, XT_CONNTRACK_REPLDST_PORT};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(flags); i++)
@@ -62,8 +62,7 @@ static void compile_entry(struct bf_rule *r, const struct conntrack *c)
 	const struct xt_conntrack_mtinfo3 *info = c->info;
 
 	if (info->match_flags & XT_CONNTRACK_DIRECTION)
-		bf_eq(r, BF_CT_DIR, UINT32_MAX, 0, inverted(c, XT_CONNTRACK_DIRECTION),
-		      BF_TO_NEXT);
+		bf_eq(r, BF_CT_DIR, UINT32_MAX, 0, inverted(c, XT_CONNTRACK_DIRECTION), BF_TO_NEXT);
 	compile_addresses(r, c);
 	if (info->match_flags & XT_CONNTRACK_PROTO)
 		bf_eq(r, BF_CT_PROTO, UINT32_MAX, info->l4proto, inverted(c, XT_CONNTRACK_PROTO),
@@ -102,9 +101,9 @@ static void compile(struct bf_rule *r, const struct conntrack *c)
 static void conntrack_compile_1(struct bf_rule *r, const struct ipt_entry *e, const void *data)
 {
 	const struct xt_conntrack_mtinfo1 *info = data;
-	const uint16_t ports[4] = { ntohs(info->origsrc_port), ntohs(info->origdst_port),
-				    ntohs(info->replsrc_port), ntohs(info->repldst_port) };
-	struct conntrack c = { data, info->state_mask, info->status_mask, {}, {} };
+	const uint16_t ports[4] = {ntohs(info->origsrc_port), ntohs(info->origdst_port),
+				   ntohs(info->replsrc_port), ntohs(info->repldst_port)};
+	struct conntrack c = {data, info->state_mask, info->status_mask, {}, {}};
 
 	memcpy(c.low, ports, sizeof(ports));
 	memcpy(c.high, ports, sizeof(ports));
@@ -114,9 +113,9 @@ static void conntrack_compile_1(struct bf_rule *r, const struct ipt_entry *e, co
 static void conntrack_compile_2(struct bf_rule *r, const struct ipt_entry *e, const void *data)
 {
 	const struct xt_conntrack_mtinfo2 *info = data;
-	const uint16_t ports[4] = { ntohs(info->origsrc_port), ntohs(info->origdst_port),
-				    ntohs(info->replsrc_port), ntohs(info->repldst_port) };
-	struct conntrack c = { data, info->state_mask, info->status_mask, {}, {} };
+	const uint16_t ports[4] = {ntohs(info->origsrc_port), ntohs(info->origdst_port),
+				   ntohs(info->replsrc_port), ntohs(info->repldst_port)};
+	struct conntrack c = {data, info->state_mask, info->status_mask, {}, {}};
 
 	memcpy(c.low, ports, sizeof(ports));
 	memcpy(c.high, ports, sizeof(ports));
@@ -127,10 +126,12 @@ static void conntrack_compile_3(struct bf_rule *r, const struct ipt_entry *e, co
 {
 	const struct xt_conntrack_mtinfo3 *info = data;
 	const struct conntrack c = {
-		info, info->state_mask, info->status_mask,
-		{ info->origsrc_port, info->origdst_port, info->replsrc_port, info->repldst_port },
-		{ info->origsrc_port_high, info->origdst_port_high,
-		  info->replsrc_port_high, info->repldst_port_high },
+		info,
+		info->state_mask,
+		info->status_mask,
+		{info->origsrc_port, info->origdst_port, info->replsrc_port, info->repldst_port},
+		{info->origsrc_port_high, info->origdst_port_high, info->replsrc_port_high,
+		 info->repldst_port_high},
 	};
 
 	compile(r, &c);

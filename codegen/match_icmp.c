@@ -8,7 +8,7 @@
 /* struct icmphdr */
 #define ICMP_HEADER 8
 /* "any": every type and code. No packet can ask for type 255 alone. */
-#define ANY_TYPE 0xff
+#define ANY_TYPE    0xff
 
 static int icmp_check(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
 		      struct bf_why *why)

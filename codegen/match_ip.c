@@ -54,11 +54,9 @@ void bf_compile_ip(struct bf_rule *r, const struct ipt_entry *e)
 	      ip->invflags & IPT_INV_SRCIP, BF_TO_NEXT);
 	/* Protocol 0 is any, and stays any when it is inverted. */
 	if (ip->proto)
-		bf_eq(r, BF_PROTO, UINT32_MAX, ip->proto, ip->invflags & IPT_INV_PROTO,
-		      BF_TO_NEXT);
+		bf_eq(r, BF_PROTO, UINT32_MAX, ip->proto, ip->invflags & IPT_INV_PROTO, BF_TO_NEXT);
 	compile_iface(r, BF_IIF, ip->iniface, ip->iniface_mask, ip->invflags & IPT_INV_VIA_IN);
-	compile_iface(r, BF_OIF, ip->outiface, ip->outiface_mask,
-		      ip->invflags & IPT_INV_VIA_OUT);
+	compile_iface(r, BF_OIF, ip->outiface, ip->outiface_mask, ip->invflags & IPT_INV_VIA_OUT);
 	/* "! -f" asks for what is no later fragment; the inversion alone never matches. */
 	if (ip->flags & IPT_F_FRAG)
 		bf_eq(r, BF_FRAGOFF, UINT32_MAX, 0, !(ip->invflags & IPT_INV_FRAG), BF_TO_NEXT);

@@ -53,8 +53,8 @@ static uint32_t user_to_credits(uint32_t user, unsigned int hz)
 
 static bool overflows(const struct xt_rateinfo *rate, unsigned int hz)
 {
-	return rate->burst == 0 || user_to_credits(rate->avg * rate->burst, hz) <
-					   user_to_credits(rate->avg, hz);
+	return rate->burst == 0 ||
+	       user_to_credits(rate->avg * rate->burst, hz) < user_to_credits(rate->avg, hz);
 }
 
 /*
@@ -65,7 +65,7 @@ static bool overflows(const struct xt_rateinfo *rate, unsigned int hz)
 static int limit_check(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
 		       struct bf_why *why)
 {
-	static const unsigned int all_hz[] = { 100, 250, 300 };
+	static const unsigned int all_hz[] = {100, 250, 300};
 	const struct xt_rateinfo *rate = info;
 	unsigned int i, n = 0;
 

@@ -66,9 +66,9 @@ static unsigned int spans_of(const struct xt_multiport_v1 *mp, struct span *span
 		uint16_t hi = mp->pflags[i] ? mp->ports[++i] : lo;
 
 		if (mp->flags != XT_MULTIPORT_SOURCE)
-			spans[n++] = (struct span){ BF_DPORT, lo, hi };
+			spans[n++] = (struct span){BF_DPORT, lo, hi};
 		if (mp->flags != XT_MULTIPORT_DESTINATION)
-			spans[n++] = (struct span){ BF_SPORT, lo, hi };
+			spans[n++] = (struct span){BF_SPORT, lo, hi};
 	}
 	return n;
 }

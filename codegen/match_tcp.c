@@ -8,7 +8,7 @@
 #include "match.h"
 
 /* struct tcphdr without options, and the most options that its data offset can cover. */
-#define TCP_HEADER 20
+#define TCP_HEADER	20
 #define TCP_MAX_OPTIONS (15 * 4 - TCP_HEADER)
 
 static int tcp_check(const struct ipt_entry *e, const void *info, unsigned int hook_mask,

@@ -7,18 +7,9 @@
 #include "match.h"
 
 static const struct bf_match *const matches[] = {
-	&bf_match_addrtype_0,
-	&bf_match_addrtype_1,
-	&bf_match_comment,
-	&bf_match_conntrack_1,
-	&bf_match_conntrack_2,
-	&bf_match_conntrack_3,
-	&bf_match_icmp,
-	&bf_match_limit,
-	&bf_match_mark,
-	&bf_match_multiport,
-	&bf_match_state,
-	&bf_match_tcp,
+	&bf_match_addrtype_0,  &bf_match_addrtype_1,  &bf_match_comment, &bf_match_conntrack_1,
+	&bf_match_conntrack_2, &bf_match_conntrack_3, &bf_match_icmp,	 &bf_match_limit,
+	&bf_match_mark,	       &bf_match_multiport,   &bf_match_state,	 &bf_match_tcp,
 	&bf_match_udp,
 };
 

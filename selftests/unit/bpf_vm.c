@@ -47,17 +47,38 @@ static bool alu(uint64_t *dst, int op, uint64_t src, bool is64)
 	unsigned int shift = s & (is64 ? 63 : 31);
 
 	switch (op) {
-	case BPF_ADD: d += s; break;
-	case BPF_SUB: d -= s; break;
-	case BPF_MUL: d *= s; break;
-	case BPF_DIV: d = s ? d / s : 0; break;
-	case BPF_OR: d |= s; break;
-	case BPF_AND: d &= s; break;
-	case BPF_XOR: d ^= s; break;
-	case BPF_LSH: d <<= shift; break;
-	case BPF_RSH: d >>= shift; break;
-	case BPF_MOV: d = s; break;
-	default: return false;
+	case BPF_ADD:
+		d += s;
+		break;
+	case BPF_SUB:
+		d -= s;
+		break;
+	case BPF_MUL:
+		d *= s;
+		break;
+	case BPF_DIV:
+		d = s ? d / s : 0;
+		break;
+	case BPF_OR:
+		d |= s;
+		break;
+	case BPF_AND:
+		d &= s;
+		break;
+	case BPF_XOR:
+		d ^= s;
+		break;
+	case BPF_LSH:
+		d <<= shift;
+		break;
+	case BPF_RSH:
+		d >>= shift;
+		break;
+	case BPF_MOV:
+		d = s;
+		break;
+	default:
+		return false;
 	}
 	*dst = is64 ? d : (uint32_t)d;
 	return true;
@@ -73,16 +94,26 @@ static int compare(int op, uint64_t d, uint64_t s, bool is64)
 		s = (uint32_t)s;
 	}
 	switch (op) {
-	case BPF_JA: return 1;
-	case BPF_JEQ: return d == s;
-	case BPF_JNE: return d != s;
-	case BPF_JGT: return d > s;
-	case BPF_JGE: return d >= s;
-	case BPF_JLT: return d < s;
-	case BPF_JLE: return d <= s;
-	case BPF_JSLT: return sd < ss;
-	case BPF_JSLE: return sd <= ss;
-	default: return -1;
+	case BPF_JA:
+		return 1;
+	case BPF_JEQ:
+		return d == s;
+	case BPF_JNE:
+		return d != s;
+	case BPF_JGT:
+		return d > s;
+	case BPF_JGE:
+		return d >= s;
+	case BPF_JLT:
+		return d < s;
+	case BPF_JLE:
+		return d <= s;
+	case BPF_JSLT:
+		return sd < ss;
+	case BPF_JSLE:
+		return sd <= ss;
+	default:
+		return -1;
 	}
 }
 
@@ -125,12 +156,12 @@ static uint64_t helper(struct bpf_vm *vm, int id, const uint64_t *r)
 	switch (id) {
 	case BPF_FUNC_jiffies64:
 		return vm->jiffies(vm->arg);
-	case BPF_FUNC_dynptr_read:	/* dst, len, dynptr, offset, flags */
+	case BPF_FUNC_dynptr_read: /* dst, len, dynptr, offset, flags */
 		if (!in_packet(vm, r[4], r[2]))
 			return -7;
 		memcpy((void *)r[1], vm->packet + r[4], r[2]);
 		return 0;
-	case BPF_FUNC_loop:		/* times, function, context, flags */
+	case BPF_FUNC_loop: /* times, function, context, flags */
 		for (n = 0; n < r[1] && !ret; n++)
 			ret = bpf_vm_call(vm, r[2], n, r[3]);
 		return ret == BPF_VM_STUCK ? ret : n;
@@ -144,7 +175,7 @@ static uint64_t kfunc(struct bpf_vm *vm, int id, const uint64_t *r)
 	switch (id) {
 	case BPF_VM_RDONLY_CAST:
 		return r[1];
-	case BPF_VM_DYNPTR_SLICE:	/* dynptr, offset, buffer, size */
+	case BPF_VM_DYNPTR_SLICE: /* dynptr, offset, buffer, size */
 		return in_packet(vm, r[2], r[4]) ? (uintptr_t)vm->packet + r[2] : 0;
 	default:
 		return BPF_VM_STUCK;
@@ -192,8 +223,9 @@ static bool step(struct bpf_vm *vm, uint32_t *pc, uint64_t *r)
 		store(d, size, (int64_t)i->imm);
 		return true;
 	case BPF_LD:
-		*dst = i->src_reg == BPF_PSEUDO_FUNC ? (uint64_t)(*pc + i->imm) :
-			       (uint32_t)i->imm | (uint64_t)(uint32_t)i[1].imm << 32;
+		*dst = i->src_reg == BPF_PSEUDO_FUNC
+			       ? (uint64_t)(*pc + i->imm)
+			       : (uint32_t)i->imm | (uint64_t)(uint32_t)i[1].imm << 32;
 		(*pc)++;
 		return true;
 	default:
@@ -208,7 +240,7 @@ static bool step(struct bpf_vm *vm, uint32_t *pc, uint64_t *r)
 
 uint64_t bpf_vm_call(struct bpf_vm *vm, uint32_t pc, uint64_t r1, uint64_t r2)
 {
-	struct frame f = { .r = { [1] = r1, [2] = r2 } };
+	struct frame f = {.r = {[1] = r1, [2] = r2}};
 
 	memset(f.stack, POISON, sizeof(f.stack));
 	f.r[10] = (uintptr_t)f.stack + sizeof(f.stack);

@@ -32,7 +32,7 @@ struct bpf_vm {
 uint64_t bpf_vm_call(struct bpf_vm *vm, uint32_t pc, uint64_t r1, uint64_t r2);
 
 /* Ids of the kernel functions, for bf_kernel: any numbers do. */
-#define BPF_VM_RDONLY_CAST 1001
+#define BPF_VM_RDONLY_CAST  1001
 #define BPF_VM_DYNPTR_SLICE 1002
 
 #endif /* BPF_VM_H */

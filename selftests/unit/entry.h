@@ -28,8 +28,8 @@ static inline void entry_init(struct entry *t)
 	t->e.target_offset = sizeof(t->e);
 }
 
-static inline void entry_add(struct entry *t, const char *name, uint8_t revision,
-			     const void *data, size_t size)
+static inline void entry_add(struct entry *t, const char *name, uint8_t revision, const void *data,
+			     size_t size)
 {
 	struct xt_entry_match *m = (void *)((char *)t + t->e.target_offset);
 

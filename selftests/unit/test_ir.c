@@ -89,7 +89,7 @@ TEST_F(ir, eq_that_never_holds_is_never)
 	static const struct {
 		uint32_t mask, value;
 		bool invert;
-	} never[] = { { 0, 0, true }, { 0xff, 0x100, false }, { 0, 1, false } };
+	} never[] = {{0, 0, true}, {0xff, 0x100, false}, {0, 1, false}};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(never); i++) {
@@ -179,12 +179,12 @@ TEST_F(ir, labels_lead_forward)
 	EXPECT_EQ(BF_HOTDROP, MARK(1));
 }
 
-static const struct bf_cond_type some_type = { .name = "some" };
+static const struct bf_cond_type some_type = {.name = "some"};
 
 TEST_F(ir, a_condition_answers_and_drops)
 {
-	static const int results[2][3] = { { BF_NO_MATCH, BF_MATCH, BF_HOTDROP },
-					   { BF_MATCH, BF_NO_MATCH, BF_HOTDROP } };
+	static const int results[2][3] = {{BF_NO_MATCH, BF_MATCH, BF_HOTDROP},
+					  {BF_MATCH, BF_NO_MATCH, BF_HOTDROP}};
 	int invert;
 
 	for (invert = 0; invert < 2; invert++) {

@@ -14,25 +14,89 @@
 #include <linux/rtnetlink.h>
 
 /* The kernel's structures, with members in places of our own. */
-struct dev { uint64_t pad; struct in_dev *ip_ptr; };
-struct conf { uint32_t pad, data[40]; };
-struct in_dev { uint64_t pad[2]; struct conf cnf; };
-struct hop { uint32_t pad; uint8_t flags; struct dev *dev; };
-struct fib_hop { struct hop nhc; uint64_t pad[3]; };
-struct nh_info { uint64_t pad; uint8_t reject; struct fib_hop nh; };
-struct nh_entry { uint32_t pad; struct nexthop *nh; uint32_t pad2; };
-struct nh_group { uint32_t pad; uint16_t num; struct nh_entry entries[3]; };
-struct nexthop { uint64_t pad; uint8_t is_group; void *info; };
-struct info { uint64_t pad; uint32_t flags; uint8_t dead; int32_t nhs; struct nexthop *nh;
-	      struct fib_hop hops[3]; };
-struct alias { uint64_t pad; struct alias_node { struct alias_node *next; } list; struct info *info;
-	       uint8_t dscp, type, slen; };
-struct node { struct node *parent; uint64_t pad;
-	      struct kv { uint32_t key; uint8_t pos, bits, slen; void *child[4]; } kv; };
-struct table { uint64_t pad; struct table_node { struct table_node *next; } list; uint32_t id;
-	       void *data; };
-struct netns { uint64_t pad; struct table_node **hash; struct conf *all; };
-struct hook { uint64_t pad; struct dev *in, *out; struct netns *net; };
+struct dev {
+	uint64_t pad;
+	struct in_dev *ip_ptr;
+};
+struct conf {
+	uint32_t pad, data[40];
+};
+struct in_dev {
+	uint64_t pad[2];
+	struct conf cnf;
+};
+struct hop {
+	uint32_t pad;
+	uint8_t flags;
+	struct dev *dev;
+};
+struct fib_hop {
+	struct hop nhc;
+	uint64_t pad[3];
+};
+struct nh_info {
+	uint64_t pad;
+	uint8_t reject;
+	struct fib_hop nh;
+};
+struct nh_entry {
+	uint32_t pad;
+	struct nexthop *nh;
+	uint32_t pad2;
+};
+struct nh_group {
+	uint32_t pad;
+	uint16_t num;
+	struct nh_entry entries[3];
+};
+struct nexthop {
+	uint64_t pad;
+	uint8_t is_group;
+	void *info;
+};
+struct info {
+	uint64_t pad;
+	uint32_t flags;
+	uint8_t dead;
+	int32_t nhs;
+	struct nexthop *nh;
+	struct fib_hop hops[3];
+};
+struct alias {
+	uint64_t pad;
+	struct alias_node {
+		struct alias_node *next;
+	} list;
+	struct info *info;
+	uint8_t dscp, type, slen;
+};
+struct node {
+	struct node *parent;
+	uint64_t pad;
+	struct kv {
+		uint32_t key;
+		uint8_t pos, bits, slen;
+		void *child[4];
+	} kv;
+};
+struct table {
+	uint64_t pad;
+	struct table_node {
+		struct table_node *next;
+	} list;
+	uint32_t id;
+	void *data;
+};
+struct netns {
+	uint64_t pad;
+	struct table_node **hash;
+	struct conf *all;
+};
+struct hook {
+	uint64_t pad;
+	struct dev *in, *out;
+	struct netns *net;
+};
 
 static const struct bf_kernel kernel = {
 	.kfunc_rdonly_cast = BPF_VM_RDONLY_CAST,
@@ -91,7 +155,7 @@ FIXTURE(fib)
 	struct conf all;
 	struct info info[3];
 	struct alias wide, near, close;
-	struct node leaf[2], fork, root;	/* root.kv is at offset 8 of what tb_data points to */
+	struct node leaf[2], fork, root; /* root.kv is at offset 8 of what tb_data points to */
 	struct table table, other;
 	struct table_node *hash[256];
 	struct netns net;
@@ -104,7 +168,8 @@ FIXTURE(fib)
 
 #define LINKDOWN (IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN - 1)
 
-static void fill_route(struct alias *fa, struct info *fi, uint8_t type, uint8_t slen, struct dev *dev)
+static void fill_route(struct alias *fa, struct info *fi, uint8_t type, uint8_t slen,
+		       struct dev *dev)
 {
 	fa->info = fi;
 	fa->type = type;
@@ -123,10 +188,10 @@ FIXTURE_SETUP(fib)
 	fill_route(&self->close, &self->info[2], RTN_ANYCAST, 7, &self->dev[0]);
 	self->close.list.next = &self->near.list;
 
-	self->leaf[0].kv = (struct kv){ 0x0a000000, 0, 0, 24, { &self->wide.list } };
-	self->leaf[1].kv = (struct kv){ 0x0a010100, 0, 0, 8, { &self->close.list } };
-	self->fork.kv = (struct kv){ 0x0a000000, 16, 1, 24, { &self->leaf[0].kv, &self->leaf[1].kv } };
-	self->root.kv = (struct kv){ 0, 32, 0, 24, { &self->fork.kv } };
+	self->leaf[0].kv = (struct kv){0x0a000000, 0, 0, 24, {&self->wide.list}};
+	self->leaf[1].kv = (struct kv){0x0a010100, 0, 0, 8, {&self->close.list}};
+	self->fork.kv = (struct kv){0x0a000000, 16, 1, 24, {&self->leaf[0].kv, &self->leaf[1].kv}};
+	self->root.kv = (struct kv){0, 32, 0, 24, {&self->fork.kv}};
 	self->leaf[0].parent = self->leaf[1].parent = (void *)&self->fork.kv;
 	self->fork.parent = (void *)&self->root.kv;
 
@@ -157,12 +222,12 @@ FIXTURE_TEARDOWN(fib)
 #define DROPPED 100
 
 /* The type that the code finds for a source address: the one bit whose rule matches. */
-static int type_with(FIXTURE_DATA(fib) *self, const struct bf_kernel *k, const char *addr)
+static int type_with(FIXTURE_DATA(fib) * self, const struct bf_kernel *k, const char *addr)
 {
 	int type, found = -1;
 
 	for (type = 0; type < 16; type++) {
-		const struct xt_addrtype_info_v1 match = { 1 << type, 0, self->match.flags };
+		const struct xt_addrtype_info_v1 match = {1 << type, 0, self->match.flags};
 		struct cond c;
 		uint64_t answer = BPF_VM_STUCK;
 		void *hook = &self->hook;
@@ -187,9 +252,9 @@ static int type_with(FIXTURE_DATA(fib) *self, const struct bf_kernel *k, const c
 #define TYPE(addr) type_with(self, &kernel, addr)
 
 /* Whose answer it is, for 10.1.1.200, which "near" and "wide" have a route for. */
-#define NEAR RTN_LOCAL
-#define WIDE RTN_BROADCAST
-#define NONE RTN_UNICAST
+#define NEAR	 RTN_LOCAL
+#define WIDE	 RTN_BROADCAST
+#define NONE	 RTN_UNICAST
 #define ANSWER() TYPE("10.1.1.200")
 
 TEST_F(fib, without_a_lookup)
@@ -249,12 +314,12 @@ TEST_F(fib, slen_ends_the_way_back)
 /* Two levels: from 10.1.3.x up through an inner node that has nothing for it. */
 TEST_F(fib, back_over_two_levels)
 {
-	struct node inner = { .parent = (void *)&self->fork.kv };
-	struct node third = { .parent = (void *)&inner.kv };
+	struct node inner = {.parent = (void *)&self->fork.kv};
+	struct node third = {.parent = (void *)&inner.kv};
 
 	/* 10.1.1.0 and 10.1.3.0 below 10.1.0.0: bit 9 differs; bits 9 and 8 are the index */
-	inner.kv = (struct kv){ 0x0a010000, 8, 2, 9, { NULL, &self->leaf[1].kv, NULL, &third.kv } };
-	third.kv = (struct kv){ 0x0a010300, 0, 0, 1, { NULL } };
+	inner.kv = (struct kv){0x0a010000, 8, 2, 9, {NULL, &self->leaf[1].kv, NULL, &third.kv}};
+	third.kv = (struct kv){0x0a010300, 0, 0, 1, {NULL}};
 	self->fork.kv.child[1] = &inner.kv;
 	EXPECT_EQ(NEAR, ANSWER());
 	EXPECT_EQ(WIDE, TYPE("10.1.3.9"));
@@ -264,7 +329,7 @@ TEST_F(fib, back_over_two_levels)
 	/* a child of the inner node that covers 10.1.2.0/23: index 3 without its last bit */
 	self->near.list.next = NULL;
 	self->near.slen = 9;
-	self->leaf[1].kv = (struct kv){ 0x0a010200, 0, 0, 9, { &self->near.list } };
+	self->leaf[1].kv = (struct kv){0x0a010200, 0, 0, 9, {&self->near.list}};
 	inner.kv.child[1] = NULL;
 	inner.kv.child[2] = &self->leaf[1].kv;
 	EXPECT_EQ(NEAR, TYPE("10.1.3.9"));
@@ -355,7 +420,7 @@ TEST_F(fib, next_hops)
 
 	fi->hops[0].nhc.flags = RTNH_F_DEAD;
 	EXPECT_EQ(WIDE, ANSWER());
-	fi->hops[0].nhc.flags = (uint8_t)~(RTNH_F_DEAD | RTNH_F_LINKDOWN);
+	fi->hops[0].nhc.flags = (uint8_t) ~(RTNH_F_DEAD | RTNH_F_LINKDOWN);
 	EXPECT_EQ(NEAR, ANSWER());
 	/* the third one is usable */
 	fi->nhs = 3;
@@ -495,7 +560,7 @@ TEST(interfaces_by_hook)
 {
 	static const unsigned int in = 1 << NF_INET_LOCAL_IN, out = 1 << NF_INET_LOCAL_OUT;
 	static const unsigned int forward = 1 << NF_INET_FORWARD;
-	struct xt_addrtype_info_v1 info = { .source = 0xffff, .dest = 0xffff, .flags = ~0xcU };
+	struct xt_addrtype_info_v1 info = {.source = 0xffff, .dest = 0xffff, .flags = ~0xcU};
 
 	EXPECT_EQ(12, bf_match_find("addrtype", 0)->size);
 	EXPECT_EQ(8, bf_match_find("addrtype", 1)->size);
@@ -524,13 +589,13 @@ TEST(interfaces_by_hook)
 TEST(conditions)
 {
 	static const struct {
-		uint32_t flags;		/* of revision 1; revision 0 has words of which bit 0 counts */
+		uint32_t flags; /* of revision 1; revision 0 has words of which bit 0 counts */
 		uint32_t not_source, not_dest;
 	} v[] = {
-		{ 0, 0, 0 },
-		{ XT_ADDRTYPE_INVERT_SOURCE, 1, 0 },
-		{ XT_ADDRTYPE_INVERT_DEST, 2, 3 },
-		{ XT_ADDRTYPE_INVERT_SOURCE | XT_ADDRTYPE_INVERT_DEST, 0xff, 0x10001 },
+		{0, 0, 0},
+		{XT_ADDRTYPE_INVERT_SOURCE, 1, 0},
+		{XT_ADDRTYPE_INVERT_DEST, 2, 3},
+		{XT_ADDRTYPE_INVERT_SOURCE | XT_ADDRTYPE_INVERT_DEST, 0xff, 0x10001},
 	};
 	uint32_t key[BF_NR_FIELDS] = {};
 	unsigned int i, types, value;
@@ -538,11 +603,11 @@ TEST(conditions)
 	for (i = 0; i < ARRAY_SIZE(v); i++)
 		for (types = 0; types < 4; types++)
 			for (value = 0; value < 2; value++) {
-				struct xt_addrtype_info_v1 one = { types & 1 ? 4 : 0, types & 2 ? 8 : 0,
-								   v[i].flags };
-				struct xt_addrtype_info zero = { one.source, one.dest,
-								 v[i].not_source, v[i].not_dest };
-				struct answer answer = { .value = value };
+				struct xt_addrtype_info_v1 one = {types & 1 ? 4 : 0,
+								  types & 2 ? 8 : 0, v[i].flags};
+				struct xt_addrtype_info zero = {one.source, one.dest,
+								v[i].not_source, v[i].not_dest};
+				struct answer answer = {.value = value};
 				bool s = !one.source || (value ^ (v[i].flags & 1));
 				bool d = !one.dest || (value ^ (v[i].flags >> 1 & 1));
 				struct entry t;
@@ -550,18 +615,19 @@ TEST(conditions)
 				entry_init(&t);
 				entry_add(&t, "addrtype", 1, &one, sizeof(one));
 				EXPECT_EQ(s && d, entry_eval(&t, key, &answer));
-				EXPECT_EQ((unsigned int)(!!one.source + (s && one.dest)), answer.asked);
+				EXPECT_EQ((unsigned int)(!!one.source + (s && one.dest)),
+					  answer.asked);
 				entry_init(&t);
 				entry_add(&t, "addrtype", 0, &zero, sizeof(zero));
 				EXPECT_EQ(s && d, entry_eval(&t, key, &answer))
-					TH_LOG("vector %u, types %u, answer %u", i, types, value);
+				TH_LOG("vector %u, types %u, answer %u", i, types, value);
 			}
 }
 
 /* The second condition is about the destination. */
 TEST_F(fib, destination)
 {
-	const struct xt_addrtype_info_v1 match = { 0, 1 << RTN_LOCAL, 0 };
+	const struct xt_addrtype_info_v1 match = {0, 1 << RTN_LOCAL, 0};
 	void *hook = &self->hook;
 	struct cond c;
 

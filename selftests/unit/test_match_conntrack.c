@@ -7,13 +7,13 @@
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_state.h>
 
-#define INVALID XT_CONNTRACK_STATE_INVALID
-#define UNTRACKED XT_CONNTRACK_STATE_UNTRACKED
+#define INVALID	    XT_CONNTRACK_STATE_INVALID
+#define UNTRACKED   XT_CONNTRACK_STATE_UNTRACKED
 #define ESTABLISHED XT_CONNTRACK_STATE_BIT(IP_CT_ESTABLISHED)
-#define RELATED XT_CONNTRACK_STATE_BIT(IP_CT_RELATED)
-#define NEW XT_CONNTRACK_STATE_BIT(IP_CT_NEW)
-#define SNAT XT_CONNTRACK_STATE_SNAT
-#define DNAT XT_CONNTRACK_STATE_DNAT
+#define RELATED	    XT_CONNTRACK_STATE_BIT(IP_CT_RELATED)
+#define NEW	    XT_CONNTRACK_STATE_BIT(IP_CT_NEW)
+#define SNAT	    XT_CONNTRACK_STATE_SNAT
+#define DNAT	    XT_CONNTRACK_STATE_DNAT
 
 /* In the form of revision 3; eval() makes the others of it. */
 FIXTURE(conntrack)
@@ -32,7 +32,7 @@ FIXTURE_TEARDOWN(conntrack)
 {
 }
 
-static int eval(FIXTURE_DATA(conntrack) *self, int revision)
+static int eval(FIXTURE_DATA(conntrack) * self, int revision)
 {
 	struct xt_conntrack_mtinfo3 *info = &self->info, copy = *info;
 	struct xt_conntrack_mtinfo1 old;
@@ -53,26 +53,28 @@ static int eval(FIXTURE_DATA(conntrack) *self, int revision)
 }
 
 /* All revisions say this. */
-#define EXPECT_ALL(expected) do { \
-	int rev_; \
-	for (rev_ = 1; rev_ <= 3; rev_++) \
-		EXPECT_EQ(expected, eval(self, rev_)) TH_LOG("revision %d", rev_); \
-} while (0)
+#define EXPECT_ALL(expected)                                                                       \
+	do {                                                                                       \
+		int rev_;                                                                          \
+		for (rev_ = 1; rev_ <= 3; rev_++)                                                  \
+			EXPECT_EQ(expected, eval(self, rev_)) TH_LOG("revision %d", rev_);         \
+	} while (0)
 
 /* The same, and the opposite with the flag inverted. */
-#define EXPECT_FLAG(flag, expected) do { \
-	self->info.match_flags = flag; \
-	self->info.invert_flags = 0; \
-	EXPECT_ALL(expected); \
-	self->info.invert_flags = flag; \
-	EXPECT_ALL(!(expected)); \
-	self->info.invert_flags = ~(flag); \
-	EXPECT_ALL(expected); \
-} while (0)
+#define EXPECT_FLAG(flag, expected)                                                                \
+	do {                                                                                       \
+		self->info.match_flags = flag;                                                     \
+		self->info.invert_flags = 0;                                                       \
+		EXPECT_ALL(expected);                                                              \
+		self->info.invert_flags = flag;                                                    \
+		EXPECT_ALL(!(expected));                                                           \
+		self->info.invert_flags = ~(flag);                                                 \
+		EXPECT_ALL(expected);                                                              \
+	} while (0)
 
 TEST_F(conntrack, the_records_are_the_kernels)
 {
-	static const unsigned int sizes[] = { 0, 152, 156, 164 };
+	static const unsigned int sizes[] = {0, 152, 156, 164};
 	int revision;
 
 	for (revision = 1; revision <= 3; revision++) {
@@ -103,8 +105,14 @@ TEST_F(conntrack, nothing_asked)
 
 TEST_F(conntrack, state)
 {
-	static const uint16_t states[] = { INVALID, ESTABLISHED, RELATED, NEW, ESTABLISHED | SNAT,
-					   NEW | DNAT, ESTABLISHED | SNAT | DNAT, UNTRACKED };
+	static const uint16_t states[] = {INVALID,
+					  ESTABLISHED,
+					  RELATED,
+					  NEW,
+					  ESTABLISHED | SNAT,
+					  NEW | DNAT,
+					  ESTABLISHED | SNAT | DNAT,
+					  UNTRACKED};
 	unsigned int i, mask;
 
 	for (mask = 0; mask < 512; mask++)
@@ -120,10 +128,10 @@ TEST_F(conntrack, state)
 
 				self->info.invert_flags = 0;
 				EXPECT_EQ(match, eval(self, revision))
-					TH_LOG("mask 0x%x, state 0x%x", mask, states[i]);
+				TH_LOG("mask 0x%x, state 0x%x", mask, states[i]);
 				self->info.invert_flags = XT_CONNTRACK_STATE;
 				EXPECT_EQ(!match, eval(self, revision))
-					TH_LOG("mask not 0x%x, state 0x%x", mask, states[i]);
+				TH_LOG("mask not 0x%x, state 0x%x", mask, states[i]);
 			}
 		}
 }
@@ -191,26 +199,26 @@ TEST_F(conntrack, protocol)
 
 TEST_F(conntrack, addresses)
 {
-	union nf_inet_addr *const addr[] = { &self->info.origsrc_addr, &self->info.origdst_addr,
-					     &self->info.replsrc_addr, &self->info.repldst_addr };
-	union nf_inet_addr *const mask[] = { &self->info.origsrc_mask, &self->info.origdst_mask,
-					     &self->info.replsrc_mask, &self->info.repldst_mask };
-	static const uint16_t flags[] = { XT_CONNTRACK_ORIGSRC, XT_CONNTRACK_ORIGDST,
-					  XT_CONNTRACK_REPLSRC, XT_CONNTRACK_REPLDST };
-	static const enum bf_field fields[] = { BF_CT_ORIGSRC, BF_CT_ORIGDST, BF_CT_REPLSRC,
-						BF_CT_REPLDST };
+	union nf_inet_addr *const addr[] = {&self->info.origsrc_addr, &self->info.origdst_addr,
+					    &self->info.replsrc_addr, &self->info.repldst_addr};
+	union nf_inet_addr *const mask[] = {&self->info.origsrc_mask, &self->info.origdst_mask,
+					    &self->info.replsrc_mask, &self->info.repldst_mask};
+	static const uint16_t flags[] = {XT_CONNTRACK_ORIGSRC, XT_CONNTRACK_ORIGDST,
+					 XT_CONNTRACK_REPLSRC, XT_CONNTRACK_REPLDST};
+	static const enum bf_field fields[] = {BF_CT_ORIGSRC, BF_CT_ORIGDST, BF_CT_REPLSRC,
+					       BF_CT_REPLDST};
 	static const struct {
 		const char *addr, *mask, *packet;
 		int match;
 	} v[] = {
-		{ "10.1.2.200", "255.255.255.255", "10.1.2.200", BF_MATCH },
-		{ "10.1.2.200", "255.255.255.255", "10.1.2.201", BF_NO_MATCH },
-		{ "10.1.2.0", "255.255.255.0", "10.1.2.7", BF_MATCH },
-		{ "10.1.2.0", "255.255.255.0", "10.1.3.7", BF_NO_MATCH },
-		{ "10.0.2.0", "255.0.255.0", "10.99.2.99", BF_MATCH },
+		{"10.1.2.200", "255.255.255.255", "10.1.2.200", BF_MATCH},
+		{"10.1.2.200", "255.255.255.255", "10.1.2.201", BF_NO_MATCH},
+		{"10.1.2.0", "255.255.255.0", "10.1.2.7", BF_MATCH},
+		{"10.1.2.0", "255.255.255.0", "10.1.3.7", BF_NO_MATCH},
+		{"10.0.2.0", "255.0.255.0", "10.99.2.99", BF_MATCH},
 		/* bits outside the mask are ignored, unlike in -s and -d */
-		{ "10.1.2.9", "255.255.255.0", "10.1.2.7", BF_MATCH },
-		{ "10.1.2.9", "0.0.0.0", "1.1.1.1", BF_MATCH },
+		{"10.1.2.9", "255.255.255.0", "10.1.2.7", BF_MATCH},
+		{"10.1.2.9", "0.0.0.0", "1.1.1.1", BF_MATCH},
 	};
 	unsigned int i, which;
 
@@ -228,15 +236,15 @@ TEST_F(conntrack, addresses)
 		}
 }
 
-static const uint16_t port_flags[] = { XT_CONNTRACK_ORIGSRC_PORT, XT_CONNTRACK_ORIGDST_PORT,
-				       XT_CONNTRACK_REPLSRC_PORT, XT_CONNTRACK_REPLDST_PORT };
+static const uint16_t port_flags[] = {XT_CONNTRACK_ORIGSRC_PORT, XT_CONNTRACK_ORIGDST_PORT,
+				      XT_CONNTRACK_REPLSRC_PORT, XT_CONNTRACK_REPLDST_PORT};
 
 TEST_F(conntrack, ports)
 {
-	uint16_t *const low[] = { &self->info.origsrc_port, &self->info.origdst_port,
-				  &self->info.replsrc_port, &self->info.repldst_port };
-	uint16_t *const high[] = { &self->info.origsrc_port_high, &self->info.origdst_port_high,
-				   &self->info.replsrc_port_high, &self->info.repldst_port_high };
+	uint16_t *const low[] = {&self->info.origsrc_port, &self->info.origdst_port,
+				 &self->info.replsrc_port, &self->info.repldst_port};
+	uint16_t *const high[] = {&self->info.origsrc_port_high, &self->info.origdst_port_high,
+				  &self->info.replsrc_port_high, &self->info.repldst_port_high};
 	int i, which;
 
 	for (which = 0; which < 4; which++)
@@ -258,11 +266,14 @@ TEST_F(conntrack, port_ranges)
 		uint16_t low, high, port;
 		int match;
 	} v[] = {
-		{ 100, 200, 99, BF_NO_MATCH },	{ 100, 200, 100, BF_MATCH },
-		{ 100, 200, 200, BF_MATCH },	{ 100, 200, 201, BF_NO_MATCH },
-		{ 200, 100, 150, BF_NO_MATCH }, { 0, 65535, 65535, BF_MATCH },
+		{100, 200, 99, BF_NO_MATCH},
+		{100, 200, 100, BF_MATCH},
+		{100, 200, 200, BF_MATCH},
+		{100, 200, 201, BF_NO_MATCH},
+		{200, 100, 150, BF_NO_MATCH},
+		{0, 65535, 65535, BF_MATCH},
 		/* --ctorigsrcport 100 of revision 2 has no end: rev. 3 takes 0 for one */
-		{ 100, 0, 100, BF_NO_MATCH },
+		{100, 0, 100, BF_NO_MATCH},
 	};
 	unsigned int i;
 
@@ -288,14 +299,14 @@ TEST_F(conntrack, status)
 		uint32_t status;
 		int match;
 	} v[] = {
-		{ IPS_ASSURED, IPS_ASSURED | IPS_CONFIRMED, BF_MATCH },
-		{ IPS_ASSURED, IPS_CONFIRMED, BF_NO_MATCH },
-		{ IPS_ASSURED | IPS_SEEN_REPLY, IPS_SEEN_REPLY, BF_MATCH },
-		{ IPS_EXPECTED, IPS_EXPECTED, BF_MATCH },
+		{IPS_ASSURED, IPS_ASSURED | IPS_CONFIRMED, BF_MATCH},
+		{IPS_ASSURED, IPS_CONFIRMED, BF_NO_MATCH},
+		{IPS_ASSURED | IPS_SEEN_REPLY, IPS_SEEN_REPLY, BF_MATCH},
+		{IPS_EXPECTED, IPS_EXPECTED, BF_MATCH},
 		/* --ctstatus NONE */
-		{ 0, 0, BF_NO_MATCH },
-		{ 0, 0xffffffff, BF_NO_MATCH },
-		{ 0xff, 0xffff0000, BF_NO_MATCH },
+		{0, 0, BF_NO_MATCH},
+		{0, 0xffffffff, BF_NO_MATCH},
+		{0xff, 0xffff0000, BF_NO_MATCH},
 	};
 	unsigned int i;
 
@@ -320,10 +331,10 @@ TEST_F(conntrack, expires)
 		uint32_t min, max, seconds;
 		int match;
 	} v[] = {
-		{ 60, 120, 59, BF_NO_MATCH }, { 60, 120, 60, BF_MATCH },
-		{ 60, 120, 120, BF_MATCH },   { 60, 120, 121, BF_NO_MATCH },
-		{ 0, 0, 0, BF_MATCH },	      { 0, 0, 1, BF_NO_MATCH },
-		{ 9, 3, 5, BF_NO_MATCH },     { 0, UINT32_MAX, 4000000000U, BF_MATCH },
+		{60, 120, 59, BF_NO_MATCH}, {60, 120, 60, BF_MATCH},
+		{60, 120, 120, BF_MATCH},   {60, 120, 121, BF_NO_MATCH},
+		{0, 0, 0, BF_MATCH},	    {0, 0, 1, BF_NO_MATCH},
+		{9, 3, 5, BF_NO_MATCH},	    {0, UINT32_MAX, 4000000000U, BF_MATCH},
 	};
 	unsigned int i;
 
@@ -342,13 +353,11 @@ TEST_F(conntrack, every_option_counts)
 		enum bf_field field;
 		uint32_t other;
 	} v[] = {
-		{ BF_CT_STATE, RELATED },      { BF_CT_DIR, 1 },
-		{ BF_CT_PROTO, 17 },	       { BF_CT_ORIGSRC, 9 },
-		{ BF_CT_ORIGDST, 9 },	       { BF_CT_REPLSRC, 9 },
-		{ BF_CT_REPLDST, 9 },	       { BF_CT_ORIGSRC_PORT, 9 },
-		{ BF_CT_ORIGDST_PORT, 9 },     { BF_CT_REPLSRC_PORT, 9 },
-		{ BF_CT_REPLDST_PORT, 9 },     { BF_CT_STATUS, 0 },
-		{ BF_CT_EXPIRES, 9 },
+		{BF_CT_STATE, RELATED},	 {BF_CT_DIR, 1},	  {BF_CT_PROTO, 17},
+		{BF_CT_ORIGSRC, 9},	 {BF_CT_ORIGDST, 9},	  {BF_CT_REPLSRC, 9},
+		{BF_CT_REPLDST, 9},	 {BF_CT_ORIGSRC_PORT, 9}, {BF_CT_ORIGDST_PORT, 9},
+		{BF_CT_REPLSRC_PORT, 9}, {BF_CT_REPLDST_PORT, 9}, {BF_CT_STATUS, 0},
+		{BF_CT_EXPIRES, 9},
 	};
 	struct xt_conntrack_mtinfo3 *info = &self->info;
 	uint32_t *key = self->key, saved;
@@ -383,14 +392,14 @@ TEST(state)
 	static const struct {
 		uint32_t key, bit;
 	} states[] = {
-		{ INVALID, XT_STATE_INVALID },
-		{ ESTABLISHED, XT_STATE_BIT(IP_CT_ESTABLISHED) },
-		{ RELATED, XT_STATE_BIT(IP_CT_RELATED) },
-		{ NEW, XT_STATE_BIT(IP_CT_NEW) },
+		{INVALID, XT_STATE_INVALID},
+		{ESTABLISHED, XT_STATE_BIT(IP_CT_ESTABLISHED)},
+		{RELATED, XT_STATE_BIT(IP_CT_RELATED)},
+		{NEW, XT_STATE_BIT(IP_CT_NEW)},
 		/* nat does not show in this match: its bit is that of UNTRACKED */
-		{ NEW | SNAT, XT_STATE_BIT(IP_CT_NEW) },
-		{ ESTABLISHED | SNAT | DNAT, XT_STATE_BIT(IP_CT_ESTABLISHED) },
-		{ UNTRACKED, XT_STATE_UNTRACKED },
+		{NEW | SNAT, XT_STATE_BIT(IP_CT_NEW)},
+		{ESTABLISHED | SNAT | DNAT, XT_STATE_BIT(IP_CT_ESTABLISHED)},
+		{UNTRACKED, XT_STATE_UNTRACKED},
 	};
 	uint32_t key[BF_NR_FIELDS] = {};
 	unsigned int i, mask;
@@ -400,7 +409,7 @@ TEST(state)
 			key[BF_CT_STATE] = states[i].key;
 			EXPECT_EQ((mask & states[i].bit) != 0,
 				  match_eval("state", 0, &mask, sizeof(mask), key))
-				TH_LOG("mask 0x%x, state 0x%x", mask, states[i].key);
+			TH_LOG("mask 0x%x, state 0x%x", mask, states[i].key);
 		}
 }
 

@@ -24,7 +24,7 @@ FIXTURE_TEARDOWN(ip)
 }
 
 #define EVAL() entry_eval(&self->t, self->key, &self->answer)
-#define IP self->t.e.ip
+#define IP     self->t.e.ip
 
 TEST_F(ip, an_empty_rule_has_no_branches)
 {
@@ -42,21 +42,21 @@ TEST_F(ip, addresses)
 		const char *addr, *mask, *packet;
 		int match, inverted;
 	} v[] = {
-		{ "10.1.2.3", "255.255.255.255", "10.1.2.3", BF_MATCH, BF_NO_MATCH },
-		{ "10.1.2.3", "255.255.255.255", "10.1.2.4", BF_NO_MATCH, BF_MATCH },
-		{ "10.1.2.3", "255.255.255.255", "3.2.1.10", BF_NO_MATCH, BF_MATCH },
+		{"10.1.2.3", "255.255.255.255", "10.1.2.3", BF_MATCH, BF_NO_MATCH},
+		{"10.1.2.3", "255.255.255.255", "10.1.2.4", BF_NO_MATCH, BF_MATCH},
+		{"10.1.2.3", "255.255.255.255", "3.2.1.10", BF_NO_MATCH, BF_MATCH},
 		/* the last octet's high bit is no sign */
-		{ "10.1.2.200", "255.255.255.255", "10.1.2.200", BF_MATCH, BF_NO_MATCH },
-		{ "200.1.2.200", "255.0.0.0", "200.9.9.9", BF_NO_MATCH, BF_MATCH },
-		{ "10.1.2.0", "255.255.255.0", "10.1.2.255", BF_MATCH, BF_NO_MATCH },
-		{ "10.1.2.0", "255.255.255.0", "10.1.3.0", BF_NO_MATCH, BF_MATCH },
-		{ "0.0.0.1", "0.0.0.255", "77.88.99.1", BF_MATCH, BF_NO_MATCH },
-		{ "10.0.3.0", "255.0.255.0", "10.77.3.1", BF_MATCH, BF_NO_MATCH },
-		{ "10.0.3.0", "255.0.255.0", "10.77.4.1", BF_NO_MATCH, BF_MATCH },
+		{"10.1.2.200", "255.255.255.255", "10.1.2.200", BF_MATCH, BF_NO_MATCH},
+		{"200.1.2.200", "255.0.0.0", "200.9.9.9", BF_NO_MATCH, BF_MATCH},
+		{"10.1.2.0", "255.255.255.0", "10.1.2.255", BF_MATCH, BF_NO_MATCH},
+		{"10.1.2.0", "255.255.255.0", "10.1.3.0", BF_NO_MATCH, BF_MATCH},
+		{"0.0.0.1", "0.0.0.255", "77.88.99.1", BF_MATCH, BF_NO_MATCH},
+		{"10.0.3.0", "255.0.255.0", "10.77.3.1", BF_MATCH, BF_NO_MATCH},
+		{"10.0.3.0", "255.0.255.0", "10.77.4.1", BF_NO_MATCH, BF_MATCH},
 		/* bits outside the mask: never equal, whatever the packet */
-		{ "10.1.2.3", "255.255.255.0", "10.1.2.3", BF_NO_MATCH, BF_MATCH },
-		{ "0.0.0.1", "0.0.0.0", "0.0.0.1", BF_NO_MATCH, BF_MATCH },
-		{ "0.0.0.0", "0.0.0.0", "1.2.3.4", BF_MATCH, BF_NO_MATCH },
+		{"10.1.2.3", "255.255.255.0", "10.1.2.3", BF_NO_MATCH, BF_MATCH},
+		{"0.0.0.1", "0.0.0.0", "0.0.0.1", BF_NO_MATCH, BF_MATCH},
+		{"0.0.0.0", "0.0.0.0", "1.2.3.4", BF_MATCH, BF_NO_MATCH},
 	};
 	unsigned int i;
 
@@ -90,10 +90,10 @@ TEST_F(ip, protocol)
 		uint8_t packet;
 		int match, inverted;
 	} v[] = {
-		{ 6, 6, BF_MATCH, BF_NO_MATCH },   { 6, 17, BF_NO_MATCH, BF_MATCH },
-		{ 0, 0, BF_MATCH, BF_MATCH },	   { 0, 255, BF_MATCH, BF_MATCH },
-		{ 255, 255, BF_MATCH, BF_NO_MATCH }, { 256, 0, BF_NO_MATCH, BF_MATCH },
-		{ 262, 6, BF_NO_MATCH, BF_MATCH },
+		{6, 6, BF_MATCH, BF_NO_MATCH},	   {6, 17, BF_NO_MATCH, BF_MATCH},
+		{0, 0, BF_MATCH, BF_MATCH},	   {0, 255, BF_MATCH, BF_MATCH},
+		{255, 255, BF_MATCH, BF_NO_MATCH}, {256, 0, BF_NO_MATCH, BF_MATCH},
+		{262, 6, BF_NO_MATCH, BF_MATCH},
 	};
 	unsigned int i;
 
@@ -111,10 +111,10 @@ TEST_F(ip, fragments)
 {
 	/* by flag, inversion and fragment offset 0, 1, 0x1fff */
 	static const int expected[2][2][3] = {
-		{ { BF_MATCH, BF_MATCH, BF_MATCH }, { BF_NO_MATCH, BF_NO_MATCH, BF_NO_MATCH } },
-		{ { BF_NO_MATCH, BF_MATCH, BF_MATCH }, { BF_MATCH, BF_NO_MATCH, BF_NO_MATCH } },
+		{{BF_MATCH, BF_MATCH, BF_MATCH}, {BF_NO_MATCH, BF_NO_MATCH, BF_NO_MATCH}},
+		{{BF_NO_MATCH, BF_MATCH, BF_MATCH}, {BF_MATCH, BF_NO_MATCH, BF_NO_MATCH}},
 	};
-	static const uint32_t offsets[] = { 0, 1, 0x1fff };
+	static const uint32_t offsets[] = {0, 1, 0x1fff};
 	int flag, invert, i;
 
 	for (flag = 0; flag < 2; flag++)
@@ -124,7 +124,7 @@ TEST_F(ip, fragments)
 				IP.invflags = invert ? IPT_INV_FRAG : 0;
 				self->key[BF_FRAGOFF] = offsets[i];
 				EXPECT_EQ(expected[flag][invert][i], EVAL())
-					TH_LOG("flag %d, inverted %d, offset %u", flag, invert, offsets[i]);
+				TH_LOG("flag %d, inverted %d, offset %u", flag, invert, offsets[i]);
 			}
 }
 
@@ -147,39 +147,39 @@ TEST_F(ip, interfaces)
 {
 	static const struct {
 		const char *name;
-		const char *mask;	/* one character a byte of 0xff; '.' is 0, '4' is 0x0f */
+		const char *mask; /* one character a byte of 0xff; '.' is 0, '4' is 0x0f */
 		const char *packet;
 		int match, inverted;
 	} v[] = {
-		{ "eth0", "XXXXX", "eth0", BF_MATCH, BF_NO_MATCH },
-		{ "eth0", "XXXXX", "eth1", BF_NO_MATCH, BF_MATCH },
-		{ "eth0", "XXXXX", "eth00", BF_NO_MATCH, BF_MATCH },
-		{ "eth0", "XXXXX", "", BF_NO_MATCH, BF_MATCH },
+		{"eth0", "XXXXX", "eth0", BF_MATCH, BF_NO_MATCH},
+		{"eth0", "XXXXX", "eth1", BF_NO_MATCH, BF_MATCH},
+		{"eth0", "XXXXX", "eth00", BF_NO_MATCH, BF_MATCH},
+		{"eth0", "XXXXX", "", BF_NO_MATCH, BF_MATCH},
 		/* eth+ */
-		{ "eth", "XXX", "eth1", BF_MATCH, BF_NO_MATCH },
-		{ "eth", "XXX", "ppp1", BF_NO_MATCH, BF_MATCH },
+		{"eth", "XXX", "eth1", BF_MATCH, BF_NO_MATCH},
+		{"eth", "XXX", "ppp1", BF_NO_MATCH, BF_MATCH},
 		/* any, and its inversion */
-		{ "", "", "eth1", BF_MATCH, BF_NO_MATCH },
-		{ "", "", "", BF_MATCH, BF_NO_MATCH },
-		{ "eth0", "", "lo", BF_MATCH, BF_NO_MATCH },
+		{"", "", "eth1", BF_MATCH, BF_NO_MATCH},
+		{"", "", "", BF_MATCH, BF_NO_MATCH},
+		{"eth0", "", "lo", BF_MATCH, BF_NO_MATCH},
 		/* no interface at this hook, asked for by its empty name */
-		{ "", "X", "", BF_MATCH, BF_NO_MATCH },
-		{ "", "X", "lo", BF_NO_MATCH, BF_MATCH },
+		{"", "X", "", BF_MATCH, BF_NO_MATCH},
+		{"", "X", "lo", BF_NO_MATCH, BF_MATCH},
 		/* each of the four words alone makes the difference */
-		{ "abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmno", BF_MATCH, BF_NO_MATCH },
-		{ "abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcXefghijklmno", BF_NO_MATCH, BF_MATCH },
-		{ "abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefgXijklmno", BF_NO_MATCH, BF_MATCH },
-		{ "abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijkXmno", BF_NO_MATCH, BF_MATCH },
-		{ "abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmnX", BF_NO_MATCH, BF_MATCH },
+		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmno", BF_MATCH, BF_NO_MATCH},
+		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcXefghijklmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefgXijklmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijkXmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmnX", BF_NO_MATCH, BF_MATCH},
 		/* holes in the mask; name bytes under a hole do not count */
-		{ "aXcdeXghijklmno", "X.XXX.XX", "abcdefgh", BF_MATCH, BF_NO_MATCH },
-		{ "abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijklz", BF_MATCH, BF_NO_MATCH },
-		{ "abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijkzz", BF_NO_MATCH, BF_MATCH },
-		{ "....efgh", "....XXXX", "zzzzefgh", BF_MATCH, BF_NO_MATCH },
-		{ "....efgh", "....XXXX", "zzzzefgz", BF_NO_MATCH, BF_MATCH },
+		{"aXcdeXghijklmno", "X.XXX.XX", "abcdefgh", BF_MATCH, BF_NO_MATCH},
+		{"abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijklz", BF_MATCH, BF_NO_MATCH},
+		{"abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijkzz", BF_NO_MATCH, BF_MATCH},
+		{"....efgh", "....XXXX", "zzzzefgh", BF_MATCH, BF_NO_MATCH},
+		{"....efgh", "....XXXX", "zzzzefgz", BF_NO_MATCH, BF_MATCH},
 		/* half a byte */
-		{ "1", "4", "a", BF_MATCH, BF_NO_MATCH },
-		{ "1", "4", "b", BF_NO_MATCH, BF_MATCH },
+		{"1", "4", "a", BF_MATCH, BF_NO_MATCH},
+		{"1", "4", "b", BF_NO_MATCH, BF_MATCH},
 	};
 	unsigned int i, j;
 
@@ -228,8 +228,8 @@ TEST_F(ip, two_inverted_interfaces)
 /* struct ipt_ip and every match, in order: a later match is not reached where an earlier fails. */
 TEST_F(ip, matches_in_order)
 {
-	const struct xt_mark_mtinfo1 mark = { .mark = 7, .mask = 0xff };
-	const struct xt_udp udp = { .spts = { 0, 65535 }, .dpts = { 53, 53 } };
+	const struct xt_mark_mtinfo1 mark = {.mark = 7, .mask = 0xff};
+	const struct xt_udp udp = {.spts = {0, 65535}, .dpts = {53, 53}};
 
 	IP.proto = IPPROTO_UDP;
 	entry_add(&self->t, "mark", 1, &mark, sizeof(mark));

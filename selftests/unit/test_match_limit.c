@@ -44,8 +44,8 @@ FIXTURE(limit)
 	struct bf_kernel kernel;
 	struct cond c;
 	uint64_t now;
-	bool steal;		/* another CPU claims the time first */
-	int meddle;		/* how often another CPU gets in */
+	bool steal; /* another CPU claims the time first */
+	int meddle; /* how often another CPU gets in */
 	uint32_t meddle_takes;
 };
 
@@ -80,7 +80,7 @@ FIXTURE_TEARDOWN(limit)
 	cond_free(&self->c);
 }
 
-static struct state *start(FIXTURE_DATA(limit) *self, unsigned int hz)
+static struct state *start(FIXTURE_DATA(limit) * self, unsigned int hz)
 {
 	cond_free(&self->c);
 	if (!cond_make(&self->c, &self->kernel, "limit", 0, &self->rate, sizeof(self->rate)))
@@ -109,19 +109,19 @@ TEST(check)
 		uint32_t avg, burst;
 		int err;
 	} v[] = {
-		{ 10000, 5, 0 },
-		{ 10000, 0, -ERANGE },
-		{ 1, 10000, 0 },
-		{ 0, 5, 0 },
+		{10000, 5, 0},
+		{10000, 0, -ERANGE},
+		{1, 10000, 0},
+		{0, 5, 0},
 		/* avg * burst wraps, but to enough */
-		{ 60 * 10000, 10000, 0 },
-		{ 60 * 10000, 7158, 0 },
-		{ 60 * 10000, 7159, -ERANGE },
-		{ 3600 * 10000, 5, 0 },
-		{ 86400 * 10000, 1, 0 },
-		{ 86400 * 10000, 5, -ERANGE },
+		{60 * 10000, 10000, 0},
+		{60 * 10000, 7158, 0},
+		{60 * 10000, 7159, -ERANGE},
+		{3600 * 10000, 5, 0},
+		{86400 * 10000, 1, 0},
+		{86400 * 10000, 5, -ERANGE},
 		/* fits with HZ 100 and 250, not with 300 */
-		{ 86400 * 10000, 3, BF_NOT_TRANSLATABLE },
+		{86400 * 10000, 3, BF_NOT_TRANSLATABLE},
 	};
 	struct xt_rateinfo rate = {};
 	struct entry t;
@@ -141,8 +141,8 @@ TEST_F(limit, credits_for_each_hz)
 	static const struct {
 		unsigned int hz;
 		uint32_t cpj;
-	} v[] = { { 24, 2048 }, { 48, 1024 }, { 100, 256 },  { 128, 256 }, { 200, 128 }, { 250, 128 },
-		  { 256, 128 }, { 300, 128 }, { 1000, 32 }, { 1024, 32 } };
+	} v[] = {{24, 2048}, {48, 1024}, {100, 256}, {128, 256}, {200, 128},
+		 {250, 128}, {256, 128}, {300, 128}, {1000, 32}, {1024, 32}};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
@@ -189,11 +189,15 @@ TEST_F(limit, equals_the_kernels_arithmetic)
 {
 	static const struct {
 		uint32_t avg, burst;
-		unsigned int hz, most;	/* jiffies between packets */
+		unsigned int hz, most; /* jiffies between packets */
 	} v[] = {
-		{ 1000, 5, 250, 60 }, { 10000, 1, 1000, 2000 }, { 1, 10000, 250, 3 },
-		{ 333, 7, 100, 10 },  { 36000000, 3, 250, 4000000 }, { 0, 5, 250, 3 },
-		{ 36000000, 100, 250, 100000000 },
+		{1000, 5, 250, 60},
+		{10000, 1, 1000, 2000},
+		{1, 10000, 250, 3},
+		{333, 7, 100, 10},
+		{36000000, 3, 250, 4000000},
+		{0, 5, 250, 3},
+		{36000000, 100, 250, 100000000},
 	};
 	unsigned int i, n;
 
@@ -210,7 +214,7 @@ TEST_F(limit, equals_the_kernels_arithmetic)
 			if (random() % 3)
 				self->now += random() % v[i].most;
 			ASSERT_EQ(model_match(&m, self->now), cond_run(&self->c))
-				TH_LOG("vector %u, packet %u", i, n);
+			TH_LOG("vector %u, packet %u", i, n);
 			ASSERT_EQ(0, memcmp(&m, s, sizeof(m))) TH_LOG("vector %u, packet %u", i, n);
 		}
 	}
@@ -232,7 +236,7 @@ TEST_F(limit, not_inverted)
 
 TEST_F(limit, burst_then_rate)
 {
-	struct state *s = start(self, 250);	/* 10/s: one in 25 jiffies */
+	struct state *s = start(self, 250); /* 10/s: one in 25 jiffies */
 	int i;
 
 	for (i = 0; i < 8; i++)

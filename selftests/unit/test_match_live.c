@@ -25,17 +25,17 @@
 #include "testnet.h"
 
 #define MAX_PACKETS 4096
-#define MAX_RULES 65536
+#define MAX_RULES   65536
 
 FIXTURE(live)
 {
 	char dir[64];
 	struct bf_env *env;
 	struct bf_kernel kernel;
-	int theirs, ours;		/* namespaces */
+	int theirs, ours; /* namespaces */
 	struct bf_loaded *loaded;
 	int links[2];
-	int raw[2];			/* sockets in either */
+	int raw[2]; /* sockets in either */
 	int sink[2];
 	uint8_t packets[MAX_PACKETS][128];
 	unsigned int nr_packets;
@@ -47,13 +47,11 @@ FIXTURE_VARIANT(live)
 	enum bf_form form;
 };
 
-FIXTURE_VARIANT_ADD(live, straight)
-{
+FIXTURE_VARIANT_ADD(live, straight){
 	.form = BF_FORM_STRAIGHT,
 };
 
-FIXTURE_VARIANT_ADD(live, records)
-{
+FIXTURE_VARIANT_ADD(live, records){
 	.form = BF_FORM_RECORDS,
 };
 
@@ -65,7 +63,7 @@ static int raw_socket(int ns)
 /* Takes what is sent to UDP port 2: errors would be answered now and then, and be counted. */
 static int sink_socket(int ns)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(2) };
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(2)};
 	int sk = testnet_enter(ns) ? -1 : socket(AF_INET, SOCK_DGRAM, 0);
 
 	return sk < 0 || bind(sk, (void *)&any, sizeof(any)) ? -1 : sk;
@@ -115,7 +113,7 @@ FIXTURE_SETUP(live)
 	ASSERT_LE(0, self->sink[1]);
 }
 
-static void unload(FIXTURE_DATA(live) *self)
+static void unload(FIXTURE_DATA(live) * self)
 {
 	int i;
 
@@ -162,7 +160,7 @@ static struct ipt_replace *read_table(int ns, size_t *len)
 }
 
 /* self->rules into the kernel's table of one namespace, and as a program to the hooks of another. */
-static int install(FIXTURE_DATA(live) *self, enum bf_form form, int theirs, int ours)
+static int install(FIXTURE_DATA(live) * self, enum bf_form form, int theirs, int ours)
 {
 	struct bf_program *program = NULL;
 	struct bf_table *table = NULL;
@@ -181,7 +179,9 @@ static int install(FIXTURE_DATA(live) *self, enum bf_form form, int theirs, int 
 		return -1;
 	r = read_table(theirs, &len);
 	err = r ? bf_table_check(r, len, &table, &why) : -1;
-	err = err ?: bf_compile(table, &self->kernel, form, bf_env_jiffies(self->env), &program, &why);
+	err = err
+		      ?: bf_compile(table, &self->kernel, form, bf_env_jiffies(self->env), &program,
+				    &why);
 	err = err ?: bf_load(table, program, self->kernel.cpus, 0, &self->loaded, &why);
 	bf_program_free(program);
 	free(r);
@@ -194,22 +194,27 @@ static int install(FIXTURE_DATA(live) *self, enum bf_form form, int theirs, int 
 	return -1;
 }
 
-static int same_namespaces(FIXTURE_DATA(live) *self, enum bf_form form)
+static int same_namespaces(FIXTURE_DATA(live) * self, enum bf_form form)
 {
 	return install(self, form, self->theirs, self->ours);
 }
 
 /* A packet to 127.0.0.1; @len bytes behind the IP header. */
-static void add_packet(FIXTURE_DATA(live) *self, uint32_t saddr, uint8_t proto, const void *l4,
+static void add_packet(FIXTURE_DATA(live) * self, uint32_t saddr, uint8_t proto, const void *l4,
 		       unsigned int len)
 {
 	uint8_t *p = self->packets[self->nr_packets++];
 	struct iphdr *ip = (void *)p;
 
 	memset(p, 0, sizeof(self->packets[0]));
-	*ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = proto, .id = htons(7),
-			      .tot_len = htons(20 + len), .saddr = htonl(saddr),
-			      .daddr = htonl(INADDR_LOOPBACK) };
+	*ip = (struct iphdr){.version = 4,
+			     .ihl = 5,
+			     .ttl = 64,
+			     .protocol = proto,
+			     .id = htons(7),
+			     .tot_len = htons(20 + len),
+			     .saddr = htonl(saddr),
+			     .daddr = htonl(INADDR_LOOPBACK)};
 	memcpy(p + 20, l4, len);
 }
 
@@ -217,13 +222,13 @@ static void add_packet(FIXTURE_DATA(live) *self, uint32_t saddr, uint8_t proto, 
 static int send_packet(int sk, const uint8_t *p)
 {
 	const struct iphdr *ip = (const void *)p;
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = ip->daddr };
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = ip->daddr};
 
 	return sendto(sk, p, ntohs(ip->tot_len), 0, (void *)&to, sizeof(to)) < 0 ? errno : 0;
 }
 
 /* Send all packets in both namespaces; how many were let out in one and not in the other. */
-static unsigned int send_all(FIXTURE_DATA(live) *self)
+static unsigned int send_all(FIXTURE_DATA(live) * self)
 {
 	unsigned int i, different = 0;
 
@@ -234,7 +239,7 @@ static unsigned int send_all(FIXTURE_DATA(live) *self)
 }
 
 /* How many entries have counted differently; @hits: how much they did at all. */
-static unsigned int compare_counters(FIXTURE_DATA(live) *self, uint64_t *hits)
+static unsigned int compare_counters(FIXTURE_DATA(live) * self, uint64_t *hits)
 {
 	uint32_t i, off = 0, n = self->loaded->table->num_entries, different = 0;
 	struct xt_counters *own = calloc(n, sizeof(*own));
@@ -248,8 +253,8 @@ static unsigned int compare_counters(FIXTURE_DATA(live) *self, uint64_t *hits)
 
 		*hits += own[i].pcnt;
 		if (memcmp(&own[i], &e->counters, sizeof(own[i])) && different++ < 10)
-			printf("# entry %u: %llu packets %llu bytes in ip_tables, %llu and %llu here\n", i,
-			       e->counters.pcnt, e->counters.bcnt, own[i].pcnt, own[i].bcnt);
+			printf("# entry %u: %llu packets %llu bytes in ip_tables, %llu and %llu here\n",
+			       i, e->counters.pcnt, e->counters.bcnt, own[i].pcnt, own[i].bcnt);
 		off += e->next_offset;
 	}
 	free(own);
@@ -257,12 +262,13 @@ static unsigned int compare_counters(FIXTURE_DATA(live) *self, uint64_t *hits)
 	return r ? different : n;
 }
 
-#define EXPECT_SAME(least, what) do { \
-	uint64_t hits_; \
-	EXPECT_EQ(0U, send_all(self)) TH_LOG("%s", what); \
-	EXPECT_EQ(0U, compare_counters(self, &hits_)) TH_LOG("%s", what); \
-	EXPECT_LT((uint64_t)(least), hits_); \
-} while (0)
+#define EXPECT_SAME(least, what)                                                                   \
+	do {                                                                                       \
+		uint64_t hits_;                                                                    \
+		EXPECT_EQ(0U, send_all(self)) TH_LOG("%s", what);                                  \
+		EXPECT_EQ(0U, compare_counters(self, &hits_)) TH_LOG("%s", what);                  \
+		EXPECT_LT((uint64_t)(least), hits_);                                               \
+	} while (0)
 
 TEST_F(live, tcp_option)
 {
@@ -270,12 +276,14 @@ TEST_F(live, tcp_option)
 	unsigned int i, j;
 
 	for (i = 1; i < 256; i += i < 6 ? 1 : 83)
-		p += sprintf(p, "-A OUTPUT -p tcp --tcp-option %u\n"
-				"-A INPUT -p tcp ! --tcp-option %u --dport 2\n", i, i);
+		p += sprintf(p,
+			     "-A OUTPUT -p tcp --tcp-option %u\n"
+			     "-A INPUT -p tcp ! --tcp-option %u --dport 2\n",
+			     i, i);
 	srandom(1);
 	for (i = 0; i < 2000; i++) {
 		unsigned int doff = random() % 16, len = random() % 3 ? 60 : random() % 61;
-		uint8_t tcp[60] = { 0, 1, 0, 2 };
+		uint8_t tcp[60] = {0, 1, 0, 2};
 
 		for (j = 20; j < sizeof(tcp); j++)
 			tcp[j] = random() % 3 ? random() % 7 : random();
@@ -286,13 +294,13 @@ TEST_F(live, tcp_option)
 	EXPECT_SAME(10000, "random options");
 }
 
-static const char *const types[] = { "UNSPEC",	  "UNICAST",   "LOCAL",	      "BROADCAST", "ANYCAST",
-				     "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT",  "THROW" };
+static const char *const types[] = {"UNSPEC",	 "UNICAST",   "LOCAL",	     "BROADCAST", "ANYCAST",
+				    "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT",  "THROW"};
 
-static const uint8_t udp[8] = { 0, 1, 0, 2, 0, 8 };
+static const uint8_t udp[8] = {0, 1, 0, 2, 0, 8};
 
 /* An address as a source, and its neighbours. */
-static void add_sources(FIXTURE_DATA(live) *self, uint32_t addr)
+static void add_sources(FIXTURE_DATA(live) * self, uint32_t addr)
 {
 	uint32_t i;
 
@@ -307,15 +315,17 @@ static void write_addrtype_rules(char *p)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(types); i++)
-		p += sprintf(p, "-A OUTPUT -m addrtype --src-type %s\n"
-				"-A OUTPUT -m addrtype ! --src-type %s --dst-type LOCAL\n"
-				"-A OUTPUT -m addrtype --src-type %s --limit-iface-out\n"
-				"-A INPUT -m addrtype --src-type %s --dst-type LOCAL --limit-iface-in\n",
-			     types[i], types[i], types[i], types[i]);
+		p += sprintf(
+			p,
+			"-A OUTPUT -m addrtype --src-type %s\n"
+			"-A OUTPUT -m addrtype ! --src-type %s --dst-type LOCAL\n"
+			"-A OUTPUT -m addrtype --src-type %s --limit-iface-out\n"
+			"-A INPUT -m addrtype --src-type %s --dst-type LOCAL --limit-iface-in\n",
+			types[i], types[i], types[i], types[i]);
 }
 
 /* In both namespaces. */
-static int both_sh(FIXTURE_DATA(live) *self, const char *cmd)
+static int both_sh(FIXTURE_DATA(live) * self, const char *cmd)
 {
 	return testnet_sh(self->theirs, "%s", cmd) ?: testnet_sh(self->ours, "%s", cmd);
 }
@@ -323,12 +333,15 @@ static int both_sh(FIXTURE_DATA(live) *self, const char *cmd)
 TEST_F(live, addrtype)
 {
 	static const char *const sources[] = {
-		"0.0.0.1", "0.1.2.3", "255.255.255.255", "224.0.0.0", "239.255.255.255", "127.0.0.1",
-		"127.255.255.255", "10.1.1.1", "10.1.1.0", "10.1.1.255", "10.1.1.128", "10.99.0.1",
-		"10.99.1.77", "10.98.0.1", "10.97.0.1", "10.99.2.1", "10.99.3.1", "10.99.4.1", "10.99.5.1",
-		"10.99.6.5", "10.99.7.1", "10.99.10.1", "10.99.11.1", "10.99.12.1", "10.99.128.0",
-		"10.99.192.1", "10.99.13.1", "10.96.1.1", "10.96.2.1", "172.16.0.1", "172.16.255.255",
-		"192.168.7.9", "8.8.8.8",
+		"0.0.0.1",	   "0.1.2.3",	  "255.255.255.255", "224.0.0.0",
+		"239.255.255.255", "127.0.0.1",	  "127.255.255.255", "10.1.1.1",
+		"10.1.1.0",	   "10.1.1.255",  "10.1.1.128",	     "10.99.0.1",
+		"10.99.1.77",	   "10.98.0.1",	  "10.97.0.1",	     "10.99.2.1",
+		"10.99.3.1",	   "10.99.4.1",	  "10.99.5.1",	     "10.99.6.5",
+		"10.99.7.1",	   "10.99.10.1",  "10.99.11.1",	     "10.99.12.1",
+		"10.99.128.0",	   "10.99.192.1", "10.99.13.1",	     "10.96.1.1",
+		"10.96.2.1",	   "172.16.0.1",  "172.16.255.255",  "192.168.7.9",
+		"8.8.8.8",
 	};
 	/* each changes what is there while the program runs */
 	static const char *const steps[] = {
@@ -382,8 +395,8 @@ TEST_F(live, addrtype)
 /* Random prefixes of random types, which make the trie branch and skip. */
 TEST_F(live, random_routes)
 {
-	static const char *const kinds[] = { "local", "broadcast", "anycast", "multicast", "blackhole",
-					     "throw", "unicast" };
+	static const char *const kinds[] = {"local",	 "broadcast", "anycast", "multicast",
+					    "blackhole", "throw",     "unicast"};
 	char path[128], cmd[256];
 	unsigned int i, batch;
 	FILE *f;
@@ -399,10 +412,10 @@ TEST_F(live, random_routes)
 		for (i = 0; i < 120; i++) {
 			unsigned int len = 4 + random() % 29, kind = random() % ARRAY_SIZE(kinds);
 			uint32_t addr = (random() & 0x0f0f0303) | 0x0a000000;
-			struct in_addr in = { htonl(addr & (len ? ~0U << (32 - len) : 0)) };
+			struct in_addr in = {htonl(addr & (len ? ~0U << (32 - len) : 0))};
 
-			fprintf(f, "route %s %s %s/%u %s table local\n", random() % 4 ? "add" : "del",
-				kinds[kind], inet_ntoa(in), len,
+			fprintf(f, "route %s %s %s/%u %s table local\n",
+				random() % 4 ? "add" : "del", kinds[kind], inet_ntoa(in), len,
 				kind == 4 || kind == 5 ? "" : "dev lo scope host");
 			add_packet(self, addr, IPPROTO_UDP, udp, sizeof(udp));
 			add_packet(self, addr ^ 1U << random() % 28, IPPROTO_UDP, udp, sizeof(udp));
@@ -414,7 +427,7 @@ TEST_F(live, random_routes)
 }
 
 /* As many packets as will surely be dealt with within one tick. False if they were not. */
-static bool send_within_tick(FIXTURE_DATA(live) *self, unsigned int n)
+static bool send_within_tick(FIXTURE_DATA(live) * self, unsigned int n)
 {
 	uint64_t begin = bf_env_jiffies(self->env), tick;
 
@@ -433,7 +446,7 @@ static bool send_within_tick(FIXTURE_DATA(live) *self, unsigned int n)
  */
 TEST_F(live, limit)
 {
-	const struct sched_param fifo = { .sched_priority = 1 };
+	const struct sched_param fifo = {.sched_priority = 1};
 	unsigned int i, attempt;
 	bool clean = false;
 	uint64_t hits = 0;
@@ -490,7 +503,7 @@ TEST_F(live, limit_contended)
 	add_packet(self, INADDR_LOOPBACK, IPPROTO_UDP, udp, sizeof(udp));
 	ASSERT_EQ(0, same_namespaces(self, variant->form));
 	ASSERT_GE(ARRAY_SIZE(counters), self->loaded->table->num_entries);
-	f = (struct flood){ self->raw[1], self->packets[0], false };
+	f = (struct flood){self->raw[1], self->packets[0], false};
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, flood, &f));

@@ -18,9 +18,9 @@ FIXTURE(l4)
 FIXTURE_SETUP(l4)
 {
 	memset(self, 0, sizeof(*self));
-	self->tcp = (struct xt_tcp){ .spts = { 0, 65535 }, .dpts = { 0, 65535 } };
-	self->udp = (struct xt_udp){ .spts = { 0, 65535 }, .dpts = { 0, 65535 } };
-	self->icmp = (struct ipt_icmp){ .type = 0xff, .code = { 0, 0xff } };
+	self->tcp = (struct xt_tcp){.spts = {0, 65535}, .dpts = {0, 65535}};
+	self->udp = (struct xt_udp){.spts = {0, 65535}, .dpts = {0, 65535}};
+	self->icmp = (struct ipt_icmp){.type = 0xff, .code = {0, 0xff}};
 	self->key[BF_L4LEN] = 20;
 }
 
@@ -28,7 +28,7 @@ FIXTURE_TEARDOWN(l4)
 {
 }
 
-static int tcp_eval(FIXTURE_DATA(l4) *self)
+static int tcp_eval(FIXTURE_DATA(l4) * self)
 {
 	struct entry t;
 
@@ -38,8 +38,8 @@ static int tcp_eval(FIXTURE_DATA(l4) *self)
 	return entry_eval(&t, self->key, &self->answer);
 }
 
-#define TCP() tcp_eval(self)
-#define UDP() match_eval("udp", 0, &self->udp, sizeof(self->udp), self->key)
+#define TCP()  tcp_eval(self)
+#define UDP()  match_eval("udp", 0, &self->udp, sizeof(self->udp), self->key)
 #define ICMP() match_eval("icmp", 0, &self->icmp, sizeof(self->icmp), self->key)
 
 TEST_F(l4, the_records_are_the_kernels)
@@ -48,7 +48,7 @@ TEST_F(l4, the_records_are_the_kernels)
 		const char *name;
 		unsigned int size;
 		uint8_t proto;
-	} v[] = { { "tcp", 12, IPPROTO_TCP }, { "udp", 10, IPPROTO_UDP }, { "icmp", 4, IPPROTO_ICMP } };
+	} v[] = {{"tcp", 12, IPPROTO_TCP}, {"udp", 10, IPPROTO_UDP}, {"icmp", 4, IPPROTO_ICMP}};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
@@ -137,15 +137,22 @@ static const struct {
 	uint16_t min, max, port;
 	int match, inverted;
 } ports[] = {
-	{ 80, 80, 79, BF_NO_MATCH, BF_MATCH },	 { 80, 80, 80, BF_MATCH, BF_NO_MATCH },
-	{ 80, 80, 81, BF_NO_MATCH, BF_MATCH },	 { 1000, 2000, 999, BF_NO_MATCH, BF_MATCH },
-	{ 1000, 2000, 1000, BF_MATCH, BF_NO_MATCH }, { 1000, 2000, 2000, BF_MATCH, BF_NO_MATCH },
-	{ 1000, 2000, 2001, BF_NO_MATCH, BF_MATCH }, { 0, 65535, 0, BF_MATCH, BF_NO_MATCH },
-	{ 0, 65535, 65535, BF_MATCH, BF_NO_MATCH }, { 1, 65535, 0, BF_NO_MATCH, BF_MATCH },
-	{ 0, 0, 0, BF_MATCH, BF_NO_MATCH },	 { 0, 0, 1, BF_NO_MATCH, BF_MATCH },
-	{ 65535, 65535, 65535, BF_MATCH, BF_NO_MATCH },
+	{80, 80, 79, BF_NO_MATCH, BF_MATCH},
+	{80, 80, 80, BF_MATCH, BF_NO_MATCH},
+	{80, 80, 81, BF_NO_MATCH, BF_MATCH},
+	{1000, 2000, 999, BF_NO_MATCH, BF_MATCH},
+	{1000, 2000, 1000, BF_MATCH, BF_NO_MATCH},
+	{1000, 2000, 2000, BF_MATCH, BF_NO_MATCH},
+	{1000, 2000, 2001, BF_NO_MATCH, BF_MATCH},
+	{0, 65535, 0, BF_MATCH, BF_NO_MATCH},
+	{0, 65535, 65535, BF_MATCH, BF_NO_MATCH},
+	{1, 65535, 0, BF_NO_MATCH, BF_MATCH},
+	{0, 0, 0, BF_MATCH, BF_NO_MATCH},
+	{0, 0, 1, BF_NO_MATCH, BF_MATCH},
+	{65535, 65535, 65535, BF_MATCH, BF_NO_MATCH},
 	/* upside down: an empty range */
-	{ 2000, 1000, 1500, BF_NO_MATCH, BF_MATCH }, { 2000, 1000, 2000, BF_NO_MATCH, BF_MATCH },
+	{2000, 1000, 1500, BF_NO_MATCH, BF_MATCH},
+	{2000, 1000, 2000, BF_NO_MATCH, BF_MATCH},
 };
 
 TEST_F(l4, ports)
@@ -188,19 +195,19 @@ TEST_F(l4, tcp_flags)
 		int match, inverted;
 	} v[] = {
 		/* --syn: SYN,RST,ACK,FIN SYN */
-		{ 0x17, 0x02, 0x02, BF_MATCH, BF_NO_MATCH },
-		{ 0x17, 0x02, 0xe2, BF_MATCH, BF_NO_MATCH },
-		{ 0x17, 0x02, 0x12, BF_NO_MATCH, BF_MATCH },
-		{ 0x17, 0x02, 0x00, BF_NO_MATCH, BF_MATCH },
+		{0x17, 0x02, 0x02, BF_MATCH, BF_NO_MATCH},
+		{0x17, 0x02, 0xe2, BF_MATCH, BF_NO_MATCH},
+		{0x17, 0x02, 0x12, BF_NO_MATCH, BF_MATCH},
+		{0x17, 0x02, 0x00, BF_NO_MATCH, BF_MATCH},
 		/* ALL NONE and ALL ALL do not see ECE and CWR */
-		{ 0x3f, 0x00, 0xc0, BF_MATCH, BF_NO_MATCH },
-		{ 0x3f, 0x3f, 0x3f, BF_MATCH, BF_NO_MATCH },
-		{ 0x3f, 0x3f, 0x1f, BF_NO_MATCH, BF_MATCH },
-		{ 0xff, 0x80, 0x80, BF_MATCH, BF_NO_MATCH },
+		{0x3f, 0x00, 0xc0, BF_MATCH, BF_NO_MATCH},
+		{0x3f, 0x3f, 0x3f, BF_MATCH, BF_NO_MATCH},
+		{0x3f, 0x3f, 0x1f, BF_NO_MATCH, BF_MATCH},
+		{0xff, 0x80, 0x80, BF_MATCH, BF_NO_MATCH},
 		/* no mask: nothing is asked; flags outside the mask cannot be set */
-		{ 0x00, 0x00, 0xff, BF_MATCH, BF_NO_MATCH },
-		{ 0x01, 0x02, 0x02, BF_NO_MATCH, BF_MATCH },
-		{ 0x01, 0x03, 0x03, BF_NO_MATCH, BF_MATCH },
+		{0x00, 0x00, 0xff, BF_MATCH, BF_NO_MATCH},
+		{0x01, 0x02, 0x02, BF_NO_MATCH, BF_MATCH},
+		{0x01, 0x03, 0x03, BF_NO_MATCH, BF_MATCH},
 	};
 	unsigned int i;
 
@@ -218,8 +225,8 @@ TEST_F(l4, tcp_flags)
 /* The search for an option is a condition: here, that it is asked at the right moment. */
 TEST_F(l4, tcp_option)
 {
-	static const int results[2][3] = { { BF_NO_MATCH, BF_MATCH, BF_HOTDROP },
-					   { BF_MATCH, BF_NO_MATCH, BF_HOTDROP } };
+	static const int results[2][3] = {{BF_NO_MATCH, BF_MATCH, BF_HOTDROP},
+					  {BF_MATCH, BF_NO_MATCH, BF_HOTDROP}};
 	int invert;
 
 	EXPECT_EQ(BF_MATCH, TCP());
@@ -255,30 +262,30 @@ TEST_F(l4, icmp)
 		uint8_t type, min, max, packet_type, packet_code;
 		int match, inverted;
 	} v[] = {
-		{ 8, 0, 255, 8, 0, BF_MATCH, BF_NO_MATCH },
-		{ 8, 0, 255, 8, 255, BF_MATCH, BF_NO_MATCH },
-		{ 8, 0, 255, 7, 255, BF_NO_MATCH, BF_MATCH },
-		{ 8, 0, 255, 9, 0, BF_NO_MATCH, BF_MATCH },
-		{ 3, 4, 4, 3, 4, BF_MATCH, BF_NO_MATCH },
-		{ 3, 4, 4, 3, 3, BF_NO_MATCH, BF_MATCH },
-		{ 3, 4, 4, 3, 5, BF_NO_MATCH, BF_MATCH },
-		{ 3, 4, 4, 4, 4, BF_NO_MATCH, BF_MATCH },
-		{ 3, 2, 5, 3, 2, BF_MATCH, BF_NO_MATCH },
-		{ 3, 2, 5, 3, 5, BF_MATCH, BF_NO_MATCH },
-		{ 3, 2, 5, 3, 1, BF_NO_MATCH, BF_MATCH },
-		{ 3, 2, 5, 3, 6, BF_NO_MATCH, BF_MATCH },
-		{ 3, 5, 2, 3, 3, BF_NO_MATCH, BF_MATCH },
-		{ 0, 0, 255, 0, 0, BF_MATCH, BF_NO_MATCH },
-		{ 254, 0, 255, 254, 9, BF_MATCH, BF_NO_MATCH },
+		{8, 0, 255, 8, 0, BF_MATCH, BF_NO_MATCH},
+		{8, 0, 255, 8, 255, BF_MATCH, BF_NO_MATCH},
+		{8, 0, 255, 7, 255, BF_NO_MATCH, BF_MATCH},
+		{8, 0, 255, 9, 0, BF_NO_MATCH, BF_MATCH},
+		{3, 4, 4, 3, 4, BF_MATCH, BF_NO_MATCH},
+		{3, 4, 4, 3, 3, BF_NO_MATCH, BF_MATCH},
+		{3, 4, 4, 3, 5, BF_NO_MATCH, BF_MATCH},
+		{3, 4, 4, 4, 4, BF_NO_MATCH, BF_MATCH},
+		{3, 2, 5, 3, 2, BF_MATCH, BF_NO_MATCH},
+		{3, 2, 5, 3, 5, BF_MATCH, BF_NO_MATCH},
+		{3, 2, 5, 3, 1, BF_NO_MATCH, BF_MATCH},
+		{3, 2, 5, 3, 6, BF_NO_MATCH, BF_MATCH},
+		{3, 5, 2, 3, 3, BF_NO_MATCH, BF_MATCH},
+		{0, 0, 255, 0, 0, BF_MATCH, BF_NO_MATCH},
+		{254, 0, 255, 254, 9, BF_MATCH, BF_NO_MATCH},
 		/* any */
-		{ 255, 0, 255, 8, 0, BF_MATCH, BF_NO_MATCH },
-		{ 255, 7, 3, 0, 0, BF_MATCH, BF_NO_MATCH },
-		{ 255, 0, 0, 255, 255, BF_MATCH, BF_NO_MATCH },
+		{255, 0, 255, 8, 0, BF_MATCH, BF_NO_MATCH},
+		{255, 7, 3, 0, 0, BF_MATCH, BF_NO_MATCH},
+		{255, 0, 0, 255, 255, BF_MATCH, BF_NO_MATCH},
 	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
-		self->icmp = (struct ipt_icmp){ v[i].type, { v[i].min, v[i].max }, 0 };
+		self->icmp = (struct ipt_icmp){v[i].type, {v[i].min, v[i].max}, 0};
 		self->key[BF_ICMP] = v[i].packet_type << 8 | v[i].packet_code;
 		EXPECT_EQ(v[i].match, ICMP()) TH_LOG("vector %u", i);
 		self->icmp.invflags = IPT_ICMP_INV;

@@ -27,10 +27,10 @@ FIXTURE_TEARDOWN(option)
  * The answer for a packet whose TCP header says it has @doff words, with @len bytes of options there,
  * which the prologue has put into the frame; BPF_VM_STUCK if something is wrong with the code.
  */
-static uint64_t search(FIXTURE_DATA(option) *self, uint8_t option, unsigned int doff,
+static uint64_t search(FIXTURE_DATA(option) * self, uint8_t option, unsigned int doff,
 		       const uint8_t *options, unsigned int len)
 {
-	struct xt_tcp tcp = { .spts = { 0, 65535 }, .dpts = { 0, 65535 }, .option = option };
+	struct xt_tcp tcp = {.spts = {0, 65535}, .dpts = {0, 65535}, .option = option};
 	bool bad = doff < 5 || doff * 4 - 20 > len;
 	uint64_t answer = BPF_VM_STUCK;
 
@@ -54,7 +54,7 @@ static uint64_t expected(uint8_t option, unsigned int doff, const uint8_t *op, u
 		return BF_HOTDROP;
 	if (optlen > len)
 		return BF_HOTDROP;
-	for (i = 0; i < optlen; ) {
+	for (i = 0; i < optlen;) {
 		if (op[i] == option)
 			return 1;
 		if (op[i] < 2 || i == optlen - 1 || !op[i + 1])
@@ -68,32 +68,48 @@ static uint64_t expected(uint8_t option, unsigned int doff, const uint8_t *op, u
 TEST_F(option, directed)
 {
 	/* MSS 1460, SACK permitted, timestamps, NOP, window scale: what Linux sends */
-	static const uint8_t usual[20] = { 2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7 };
+	static const uint8_t usual[20] = {2, 4, 5, 180, 4, 2, 8, 10, 1, 2,
+					  3, 4, 5, 6,	7, 8, 1, 3,  3, 7};
 	static const struct {
 		uint8_t option, doff;
 		uint64_t answer;
 	} v[] = {
-		{ 2, 10, 1 }, { 4, 10, 1 }, { 8, 10, 1 }, { 1, 10, 1 }, { 3, 10, 1 },
+		{2, 10, 1},
+		{4, 10, 1},
+		{8, 10, 1},
+		{1, 10, 1},
+		{3, 10, 1},
 		/* values within options are no options */
-		{ 5, 10, 0 }, { 180, 10, 0 }, { 7, 10, 0 }, { 10, 10, 0 },
+		{5, 10, 0},
+		{180, 10, 0},
+		{7, 10, 0},
+		{10, 10, 0},
 		/* only what the header says belongs to it */
-		{ 3, 9, 0 },  { 1, 9, 0 },  { 8, 7, 1 },  { 8, 6, 0 }, { 2, 6, 1 }, { 2, 5, 0 },
+		{3, 9, 0},
+		{1, 9, 0},
+		{8, 7, 1},
+		{8, 6, 0},
+		{2, 6, 1},
+		{2, 5, 0},
 		/* a header too short for itself, and one that the packet does not have */
-		{ 2, 4, BF_HOTDROP }, { 2, 0, BF_HOTDROP }, { 2, 11, BF_HOTDROP }, { 2, 15, BF_HOTDROP },
+		{2, 4, BF_HOTDROP},
+		{2, 0, BF_HOTDROP},
+		{2, 11, BF_HOTDROP},
+		{2, 15, BF_HOTDROP},
 	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(v); i++)
 		EXPECT_EQ(v[i].answer, search(self, v[i].option, v[i].doff, usual, 20))
-			TH_LOG("vector %u", i);
+	TH_LOG("vector %u", i);
 }
 
 TEST_F(option, corners)
 {
-	static const uint8_t zero_length[8] = { 9, 0, 7, 0, 5, 2, 6, 1 };
-	static const uint8_t beyond[4] = { 9, 200, 7, 7 };
-	static const uint8_t last[4] = { 1, 1, 1, 9 };
-	static const uint8_t end[8] = { 0, 7, 2, 0, 0, 0, 0, 5 };
+	static const uint8_t zero_length[8] = {9, 0, 7, 0, 5, 2, 6, 1};
+	static const uint8_t beyond[4] = {9, 200, 7, 7};
+	static const uint8_t last[4] = {1, 1, 1, 9};
+	static const uint8_t end[8] = {0, 7, 2, 0, 0, 0, 0, 5};
 
 	/* a length of 0 is one byte */
 	EXPECT_EQ(1U, search(self, 7, 7, zero_length, 8));
@@ -125,7 +141,7 @@ TEST_F(option, random)
 			options[i] = random() % 4 ? random() % 6 : random();
 		answer = expected(option, doff, options, len);
 		ASSERT_EQ(answer, search(self, option, doff, options, len))
-			TH_LOG("packet %u, option %u, doff %u, %u bytes", n, option, doff, len);
+		TH_LOG("packet %u, option %u, doff %u, %u bytes", n, option, doff, len);
 		found += answer == 1;
 		dropped += answer == BF_HOTDROP;
 	}
