@@ -418,6 +418,8 @@ static int forward(struct call *c)
 			return ret;
 	}
 	bf_log(BF_LOG_WARN, "the helper died during an iptables call");
+	/* If the table was just moving between ip_tables and us, its successor finishes that: now. */
+	connect_helper(c);
 	return -EAGAIN;
 }
 

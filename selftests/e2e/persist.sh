@@ -110,7 +110,7 @@ restore 2 && restore 3 && restore 1
 took=$(((${EPOCHREALTIME/./} - start) / 3))
 note "a replace takes $((took / 1000)) ms"
 
-force=1 neither=0 mixed=0 lied=0 back=0 unusable=0 new=0 old=0 held=0
+force=1 neither=0 mixed=0 lied=0 back=0 unusable=0 new=0 old=0 moving=0
 
 one_kill() {
 	local next=$1 pids moment now shown n
@@ -121,10 +121,17 @@ one_kill() {
 	sleep "$(printf '0.%06d' "$moment")"
 	kill -9 "${pids[@]}" 2>/dev/null
 	now=$(from_client)
-	if [ -z "$now" ] && [[ $force$next == *3* ]]; then
-		# Killed while it held packets: those that waited are lost, the next ones are not.
-		held=$((held + 1))
-		now=$(from_client)
+	if [[ $force$next == *3* ]] && { [ -z "$now" ] || [ "$now" = " 0 0" ]; }; then
+		# Killed in the middle of a move between ip_tables and eBPF: packets that were held
+		# are lost, and for as long as a new helper takes to start both tables are asked, so that
+		# nothing passes that either of them drops.
+		moving=$((moving + 1))
+		wait $!
+		for _ in {1..20}; do
+			now=$(from_client)
+			[ "$now" = " 0 0" ] || break
+			sleep 0.05
+		done
 	fi
 	case $now in
 	" 0 $force 0 $force") ;;
@@ -170,7 +177,7 @@ for ((k = 0; k < kills; k++)); do
 	one_kill $next
 done
 note "$kills kills: the new table $new times, the old one $old times;" \
-	"$held times packets were waiting"
+	"$moving times it was moving between ip_tables and eBPF"
 tap $((mixed > 0)) "$kills kills: filtering went on, with one of the two tables, whole"
 tap $((neither > 0)) "$kills kills: iptables shows one of the two tables, whole"
 tap $((unusable > 0)) "$kills kills: the next call of iptables works"
