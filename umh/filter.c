@@ -34,6 +34,7 @@ struct bf_filter {
 	struct bf_pins pins;
 	struct bf_loaded *loaded;	/* NULL: ip_tables has the table */
 	struct bf_ct_pin *ct_pin;
+	bool ct_used;			/* there was a pin, now or before */
 	int kernel_sk;
 	struct bf_why why_kernel;
 	uint64_t replaced_at, replace_us;
@@ -58,8 +59,12 @@ static int kernel_socket(struct bf_filter *f)
 /* Conntrack must be there as long as a table looks at it, and not be there for one that does not. */
 static int want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why)
 {
-	if (wanted && !f->ct_pin)
-		return bf_ct_pin(&f->ct_pin, why);
+	if (wanted && !f->ct_pin) {
+		int err = bf_ct_pin(&f->ct_pin, why);
+
+		f->ct_used |= !err;
+		return err;
+	}
 	if (!wanted && f->ct_pin) {
 		bf_ct_unpin(f->ct_pin);
 		f->ct_pin = NULL;
@@ -314,6 +319,28 @@ static int take_kernel_table(struct bf_filter *f, uint32_t num_counters, struct 
 	return err;
 }
 
+/*
+ * No hook may come or go in front of the hold while packets are held: the kernel drops them when one goes, and
+ * resumes them at a wrong place when one comes. Conntrack's hooks go with its last user, which can be the kernel's
+ * table that is emptied, or a pin that we gave up, which the kernel takes a while to release; and they come with a
+ * table of the kernel's that looks at conntrack. So it is pinned before packets are held wherever that may be.
+ */
+static void pin_conntrack_for_move(struct bf_filter *f, bool to_kernel)
+{
+	struct bf_kernel_table *table;
+	bool used = f->ct_used;
+
+	if (to_kernel) {
+		/* The kernel has judged the new table and has loaded what that needs. */
+		used |= !access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK);
+	} else if (!used && !bf_kernel_read(f->kernel_sk, &table)) {
+		used = !bf_kernel_table_is_empty(table);
+		bf_kernel_table_free(table);
+	}
+	if (used)
+		want_conntrack(f, true, NULL);
+}
+
 static int move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num_counters,
 		     struct xt_counters *old, struct bf_why *why)
 {
@@ -323,6 +350,7 @@ static int move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num
 
 	bf_env_kernel(f->env, &kernel);
 	err = want_conntrack(f, loaded->wants_conntrack, why);
+	pin_conntrack_for_move(f, false);
 	err = err ?: bf_pins_make(&f->pins, &kernel, why);
 	err = err ?: bf_pins_set_moving(&f->pins, true);
 	if (err)
@@ -339,6 +367,7 @@ static int move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num
 		goto fail;
 	bf_pins_set_moving(&f->pins, false);
 	f->loaded = loaded;
+	want_conntrack(f, loaded->wants_conntrack, NULL);
 	return 0;
 fail:
 	bf_pins_remove(&f->pins);
@@ -381,11 +410,13 @@ static int move_to_kernel(struct bf_filter *f, const void *replace, size_t len,
 	err = bf_pins_set_moving(&f->pins, true);
 	if (err)
 		return err;
+	pin_conntrack_for_move(f, true);
 	hold = hold_packets(f);
 	err = switch_to_kernel(f, replace, len, old, keep);
 	bf_hold_end(hold);
 	if (err) {
 		bf_pins_set_moving(&f->pins, false);
+		want_conntrack(f, f->loaded->wants_conntrack, NULL);
 		return err;
 	}
 	bf_loaded_free(f->loaded);

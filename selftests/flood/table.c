@@ -5,6 +5,7 @@
 #include <string.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_length.h>
+#include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
 
 #include "table.h"
@@ -69,13 +70,20 @@ static void add_port_rule(struct builder *b, unsigned int class, int verdict)
 {
 	struct ipt_entry *e = add_entry(b);
 	struct xt_udp *udp;
+	struct xt_state_info *state;
 	struct xt_length_info *length;
 
 	e->ip.proto = IPPROTO_UDP;
 	udp = add_match(e, "udp", sizeof(*udp));
 	udp->spts[1] = 65535;
 	udp->dpts[0] = udp->dpts[1] = CLASS_PORT(class);
+	/*
+	 * Conntrack comes and goes with the foreign table: the kernel throws away what is held when
+	 * conntrack's hooks go.
+	 */
 	if (b->foreign) {
+		state = add_match(e, "state", sizeof(*state));
+		state->statemask = UINT32_MAX;
 		length = add_match(e, "length", sizeof(*length));
 		length->max = 65535;
 	}
