@@ -42,8 +42,8 @@ static void *grow(struct bf_asm *a, void **array, uint32_t nr, uint32_t *max, si
 
 void bf_insn(struct bf_asm *a, struct bpf_insn insn)
 {
-	struct bpf_insn *slot = grow(a, (void **)&a->insns, a->nr_insns, &a->max_insns,
-				     sizeof(insn));
+	struct bpf_insn *slot =
+		grow(a, (void **)&a->insns, a->nr_insns, &a->max_insns, sizeof(insn));
 
 	if (!slot)
 		return;
@@ -54,7 +54,7 @@ void bf_insn(struct bf_asm *a, struct bpf_insn insn)
 static void emit(struct bf_asm *a, int code, int dst, int src, int off, int32_t imm)
 {
 	bf_insn(a, (struct bpf_insn){
-		.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm });
+			   .code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm});
 }
 
 int bf_asm_label(struct bf_asm *a)
@@ -76,8 +76,8 @@ void bf_asm_here(struct bf_asm *a, int label)
 /* The next instruction refers to a label. */
 static void refer(struct bf_asm *a, int label)
 {
-	struct bf_asm_ref *slot = grow(a, (void **)&a->refs, a->nr_refs, &a->max_refs,
-				       sizeof(*slot));
+	struct bf_asm_ref *slot =
+		grow(a, (void **)&a->refs, a->nr_refs, &a->max_refs, sizeof(*slot));
 
 	if (!slot)
 		return;

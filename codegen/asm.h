@@ -20,26 +20,26 @@
  * lies below BF_FRAME_SHARED is also what the functions of conditions see, as plain memory.
  */
 enum bf_frame {
-	BF_FRAME_KEY = 0,		/* uint32_t [BF_NR_FIELDS] */
-	BF_FRAME_RETURNS = 136,		/* uint32_t [BF_MAX_RETURNS]: where RETURN goes to */
-	BF_FRAME_OPTLEN = 232,		/* uint32_t: bytes of TCP options, or BF_OPTLEN_BAD */
-	BF_FRAME_OPTIONS = 236,		/* the options: up to 40 bytes */
-	BF_FRAME_STATE = 280,		/* uint64_t: address of the struct nf_hook_state */
+	BF_FRAME_KEY = 0,	/* uint32_t [BF_NR_FIELDS] */
+	BF_FRAME_RETURNS = 136, /* uint32_t [BF_MAX_RETURNS]: where RETURN goes to */
+	BF_FRAME_OPTLEN = 232,	/* uint32_t: bytes of TCP options, or BF_OPTLEN_BAD */
+	BF_FRAME_OPTIONS = 236, /* the options: up to 40 bytes */
+	BF_FRAME_STATE = 280,	/* uint64_t: address of the struct nf_hook_state */
 	BF_FRAME_SHARED = 288,
 
-	BF_FRAME_DYNPTR = 288,		/* struct bpf_dynptr */
-	BF_FRAME_BUF = 304,		/* 24 bytes of scratch; free between rules */
-	BF_FRAME_COUNTERS = 328,	/* uint32_t: index of this CPU's first counter */
-	BF_FRAME_SP = 332,		/* uint32_t */
-	BF_FRAME_PC = 336,		/* uint32_t */
-	BF_FRAME_VERDICT = 340,		/* uint32_t */
-	BF_FRAME_THOFF = 344,		/* uint32_t: bytes of the IP header, ihl * 4 */
-	BF_FRAME_SLOT = 348,		/* uint32_t: claimed stack of a very deep table */
+	BF_FRAME_DYNPTR = 288,	 /* struct bpf_dynptr */
+	BF_FRAME_BUF = 304,	 /* 24 bytes of scratch; free between rules */
+	BF_FRAME_COUNTERS = 328, /* uint32_t: index of this CPU's first counter */
+	BF_FRAME_SP = 332,	 /* uint32_t */
+	BF_FRAME_PC = 336,	 /* uint32_t */
+	BF_FRAME_VERDICT = 340,	 /* uint32_t */
+	BF_FRAME_THOFF = 344,	 /* uint32_t: bytes of the IP header, ihl * 4 */
+	BF_FRAME_SLOT = 348,	 /* uint32_t: claimed stack of a very deep table */
 	BF_FRAME_SIZE = 352,
 };
 
 #define BF_MAX_RETURNS 24
-#define BF_FRAME_BASE (-BF_FRAME_SIZE)
+#define BF_FRAME_BASE  (-BF_FRAME_SIZE)
 
 /* The TCP header is shorter than 20 bytes, or the packet ends before its options do. */
 #define BF_OPTLEN_BAD UINT32_MAX
@@ -89,7 +89,7 @@ void bf_alu32(struct bf_asm *a, int op, int dst, int src);
 void bf_alu32i(struct bf_asm *a, int op, int dst, uint32_t imm);
 void bf_mov(struct bf_asm *a, int dst, int src);
 void bf_movi(struct bf_asm *a, int dst, int32_t imm);
-void bf_mov32i(struct bf_asm *a, int dst, uint32_t imm);	/* zero-extended */
+void bf_mov32i(struct bf_asm *a, int dst, uint32_t imm); /* zero-extended */
 void bf_ld_imm64(struct bf_asm *a, int dst, uint64_t imm);
 /* dst = big-endian value of the low 16, 32 or 64 bits */
 void bf_be(struct bf_asm *a, int dst, int bits);
@@ -110,17 +110,17 @@ void bf_jif32i(struct bf_asm *a, int op, int dst, uint32_t imm, int label);
 void bf_exit(struct bf_asm *a);
 
 /* Calls clobber r0 to r5; arguments in r1 to r5, result in r0. */
-void bf_helper(struct bf_asm *a, int helper);		/* BPF_FUNC_... */
-void bf_kfunc(struct bf_asm *a, int32_t btf_id);	/* of vmlinux */
-void bf_call(struct bf_asm *a, int label);		/* a function that begins at a label */
-void bf_function(struct bf_asm *a, int label);		/* a function begins here */
+void bf_helper(struct bf_asm *a, int helper);	 /* BPF_FUNC_... */
+void bf_kfunc(struct bf_asm *a, int32_t btf_id); /* of vmlinux */
+void bf_call(struct bf_asm *a, int label);	 /* a function that begins at a label */
+void bf_function(struct bf_asm *a, int label);	 /* a function begins here */
 /*
  * The same for a global function: the verifier checks it once by itself, not at each call. It gets the
  * state of a condition in r1 and the shared part of the frame in r2, as memory that may be NULL.
  */
 void bf_global_function(struct bf_asm *a, int label);
-void bf_function_addr(struct bf_asm *a, int dst, int label);	/* for bpf_loop() */
-void bf_map(struct bf_asm *a, int dst, int map);	/* map pointer, by index in the program */
+void bf_function_addr(struct bf_asm *a, int dst, int label); /* for bpf_loop() */
+void bf_map(struct bf_asm *a, int dst, int map); /* map pointer, by index in the program */
 
 /**
  * bf_raw - make kernel memory at (src + off) readable

@@ -45,7 +45,7 @@ static int fill_conds(const struct bf_rules *rules, const struct bf_kernel *kern
 			cond->type->init(state, kernel->hz, jiffies);
 	}
 	*map = (struct bf_map_def){
-		.name = "bf_conds", .value_size = BF_COND_STATE, .max_entries = n, .data = data };
+		.name = "bf_conds", .value_size = BF_COND_STATE, .max_entries = n, .data = data};
 	return 0;
 }
 
@@ -81,8 +81,9 @@ static int check_needs(const struct bf_rules *rules, const struct bf_kernel *ker
 	uint32_t i;
 
 	if ((rules->fields & ct_fields) && !kernel->has_conntrack)
-		return bf_why(why, -EOPNOTSUPP,
-			      "the kernel's BTF does not describe conntrack (nf_conntrack is not loaded)");
+		return bf_why(
+			why, -EOPNOTSUPP,
+			"the kernel's BTF does not describe conntrack (nf_conntrack is not loaded)");
 	for (i = 0; i < rules->nr_types; i++)
 		if (rules->types[i]->fib && !kernel->has_fib)
 			return bf_why(why, -EOPNOTSUPP,
@@ -99,9 +100,9 @@ static int compile_rules(const struct bf_rules *rules, const struct bf_kernel *k
 	p->fields = rules->fields;
 	p->wants_conntrack = rules->scratch.conntrack;
 	p->stride = rules->table->num_entries;
-	p->maps[BF_MAP_COUNTERS] = (struct bf_map_def){
-		.name = "bf_counters", .value_size = sizeof(struct xt_counters),
-		.max_entries = kernel->cpus * p->stride };
+	p->maps[BF_MAP_COUNTERS] = (struct bf_map_def){.name = "bf_counters",
+						       .value_size = sizeof(struct xt_counters),
+						       .max_entries = kernel->cpus * p->stride};
 	err = fill_conds(rules, kernel, jiffies, &p->maps[BF_MAP_CONDS]);
 	if (err)
 		return err;

@@ -10,10 +10,10 @@
 #include "program.h"
 
 enum bf_action {
-	BF_ACT_NEXT,	/* count, go on with the next rule */
+	BF_ACT_NEXT, /* count, go on with the next rule */
 	BF_ACT_ACCEPT,
 	BF_ACT_DROP,
-	BF_ACT_RETURN,	/* to the rule after the jump, or to the policy */
+	BF_ACT_RETURN, /* to the rule after the jump, or to the policy */
 	BF_ACT_JUMP,
 	BF_ACT_GOTO,
 };
@@ -51,7 +51,7 @@ struct bf_rules {
 	const struct bf_cond_type *types[16];
 	uint32_t nr_types;
 	uint64_t fields;
-	uint32_t hook_entry[NF_INET_NUMHOOKS], underflow[NF_INET_NUMHOOKS];	/* indexes */
+	uint32_t hook_entry[NF_INET_NUMHOOKS], underflow[NF_INET_NUMHOOKS]; /* indexes */
 	uint32_t max_cost, max_depth;
 };
 

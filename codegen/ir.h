@@ -26,12 +26,12 @@
 enum bf_field {
 	BF_SADDR,
 	BF_DADDR,
-	BF_PROTO,	/* iphdr.protocol */
-	BF_FRAGOFF,	/* fragment offset in units of 8 bytes, without flags */
-	BF_L4LEN,	/* bytes behind the IP header: skb->len - ihl * 4, or 0 */
-	BF_LEN,		/* skb->len: IP header and payload */
-	BF_MARK,	/* skb->mark */
-	BF_HOOK,	/* NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT */
+	BF_PROTO,   /* iphdr.protocol */
+	BF_FRAGOFF, /* fragment offset in units of 8 bytes, without flags */
+	BF_L4LEN,   /* bytes behind the IP header: skb->len - ihl * 4, or 0 */
+	BF_LEN,	    /* skb->len: IP header and payload */
+	BF_MARK,    /* skb->mark */
+	BF_HOOK,    /* NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT */
 
 	/*
 	 * The first bytes behind the IP header; 0 where the packet is too short for
@@ -40,11 +40,11 @@ enum bf_field {
 	 */
 	BF_SPORT,
 	BF_DPORT,
-	BF_ICMP,	/* type << 8 | code */
-	BF_TCP_FLAGS,	/* byte 13 of the TCP header: FIN is 1, CWR is 0x80 */
+	BF_ICMP,      /* type << 8 | code */
+	BF_TCP_FLAGS, /* byte 13 of the TCP header: FIN is 1, CWR is 0x80 */
 
-	BF_IIF,		/* state->in->name, 4 words */
-	BF_OIF = BF_IIF + 4,	/* state->out->name, 4 words */
+	BF_IIF,		     /* state->in->name, 4 words */
+	BF_OIF = BF_IIF + 4, /* state->out->name, 4 words */
 
 	/*
 	 * Conntrack. BF_CT_STATE holds the bits of xt_conntrack's statebit:
@@ -53,10 +53,10 @@ enum bf_field {
 	 * the others are 0 where there is no entry.
 	 */
 	BF_CT_STATE = BF_OIF + 4,
-	BF_CT_STATUS,	/* nf_conn.status, the low 32 bits */
-	BF_CT_DIR,	/* 0 original, 1 reply */
-	BF_CT_PROTO,	/* nf_ct_protonum() */
-	BF_CT_ORIGSRC,	/* tuple(ORIGINAL).src.u3.ip and so on */
+	BF_CT_STATUS,  /* nf_conn.status, the low 32 bits */
+	BF_CT_DIR,     /* 0 original, 1 reply */
+	BF_CT_PROTO,   /* nf_ct_protonum() */
+	BF_CT_ORIGSRC, /* tuple(ORIGINAL).src.u3.ip and so on */
 	BF_CT_ORIGDST,
 	BF_CT_REPLSRC,
 	BF_CT_REPLDST,
@@ -64,7 +64,7 @@ enum bf_field {
 	BF_CT_ORIGDST_PORT,
 	BF_CT_REPLSRC_PORT,
 	BF_CT_REPLDST_PORT,
-	BF_CT_EXPIRES,	/* nf_ct_expires() / HZ, seconds */
+	BF_CT_EXPIRES, /* nf_ct_expires() / HZ, seconds */
 	BF_NR_FIELDS,
 };
 
@@ -74,13 +74,13 @@ enum bf_field {
 #define BF_TCP_OPTIONS (1ULL << 63)
 
 /* Where a branch leads that is taken: a label of this rule (>= 0), or */
-#define BF_TO_NEXT	(-1)	/* this rule does not match */
-#define BF_TO_DROP	(-2)	/* the packet is dropped now, and no rule counts it */
+#define BF_TO_NEXT (-1) /* this rule does not match */
+#define BF_TO_DROP (-2) /* the packet is dropped now, and no rule counts it */
 
 enum bf_op_code {
-	BF_OP_EQ,	/* (key[field] & a) == b */
-	BF_OP_RANGE,	/* a <= key[field] && key[field] <= b, unsigned */
-	BF_OP_COND,	/* condition number a (in struct bf_conds) */
+	BF_OP_EQ,    /* (key[field] & a) == b */
+	BF_OP_RANGE, /* a <= key[field] && key[field] <= b, unsigned */
+	BF_OP_COND,  /* condition number a (in struct bf_conds) */
 };
 
 /**
@@ -95,7 +95,7 @@ struct bf_op {
 	uint32_t a, b;
 };
 
-struct bf_cond_type;	/* ext.h */
+struct bf_cond_type; /* ext.h */
 
 /* What one packet-time condition of one rule keeps. */
 #define BF_COND_STATE 64
@@ -127,7 +127,7 @@ struct bf_rule {
 	uint32_t nr_ops, max_ops;
 	uint32_t *labels;
 	uint32_t nr_labels, max_labels;
-	struct bf_cond *conds;		/* of the whole table, grows */
+	struct bf_cond *conds; /* of the whole table, grows */
 	uint32_t nr_conds, max_conds;
 	bool conntrack;
 	int error;

@@ -24,7 +24,7 @@ struct bf_kernel {
 
 	bool has_conntrack;
 	uint32_t ct_status, ct_timeout;
-	uint32_t ct_tuple[2];		/* nf_conn.tuplehash[dir].tuple */
+	uint32_t ct_tuple[2]; /* nf_conn.tuplehash[dir].tuple */
 	uint32_t tuple_src, tuple_sport, tuple_dst, tuple_dport, tuple_protonum;
 
 	/*
@@ -32,25 +32,25 @@ struct bf_kernel {
 	 * or the one beside it.
 	 */
 	bool has_fib;
-	bool fib_multiple_tables;	/* CONFIG_IP_MULTIPLE_TABLES */
-	uint32_t net_fib_table_hash, net_devconf_all;	/* struct net, through its ipv4 */
-	uint32_t tb_hlist, tb_id, tb_data;		/* fib_table */
+	bool fib_multiple_tables;		      /* CONFIG_IP_MULTIPLE_TABLES */
+	uint32_t net_fib_table_hash, net_devconf_all; /* struct net, through its ipv4 */
+	uint32_t tb_hlist, tb_id, tb_data;	      /* fib_table */
 	uint32_t trie_kv;
-	int32_t kv_parent;		/* tnode.parent, seen from tnode.kv: negative */
-	uint32_t kv_key, kv_pos, kv_bits, kv_slen, kv_tnode;	/* key_vector; leaf is at tnode */
-	uint32_t fa_list, fa_info, fa_dscp, fa_type, fa_slen;	/* fib_alias */
-	uint32_t fib_flags, fib_dead, fib_nhs;		/* fib_info */
-	uint32_t fib_nexthop, fib_nh;			/* fib_info.nh, fib_info.fib_nh */
-	uint32_t fib_nh_size;				/* sizeof(struct fib_nh) */
-	uint32_t nhc_dev, nhc_flags;			/* fib_nh_common */
-	uint32_t nexthop_is_group, nexthop_info;	/* nexthop; nh_grp is at nh_info */
-	uint32_t nh_info_reject_nh, nh_info_nhc;	/* nh_info */
-	uint32_t nh_group_num_nh, nh_group_entries;	/* nh_group.num_nh, .nh_entries */
-	uint32_t nh_entry_size, nh_entry_nh;		/* nh_grp_entry */
+	int32_t kv_parent; /* tnode.parent, seen from tnode.kv: negative */
+	uint32_t kv_key, kv_pos, kv_bits, kv_slen, kv_tnode;  /* key_vector; leaf is at tnode */
+	uint32_t fa_list, fa_info, fa_dscp, fa_type, fa_slen; /* fib_alias */
+	uint32_t fib_flags, fib_dead, fib_nhs;		      /* fib_info */
+	uint32_t fib_nexthop, fib_nh;			      /* fib_info.nh, fib_info.fib_nh */
+	uint32_t fib_nh_size;				      /* sizeof(struct fib_nh) */
+	uint32_t nhc_dev, nhc_flags;			      /* fib_nh_common */
+	uint32_t nexthop_is_group, nexthop_info;	      /* nexthop; nh_grp is at nh_info */
+	uint32_t nh_info_reject_nh, nh_info_nhc;	      /* nh_info */
+	uint32_t nh_group_num_nh, nh_group_entries;	      /* nh_group.num_nh, .nh_entries */
+	uint32_t nh_entry_size, nh_entry_nh;		      /* nh_grp_entry */
 	uint32_t dev_ip_ptr, in_device_cnf, devconf_data;
 
-	unsigned int hz;		/* CONFIG_HZ */
-	unsigned int cpus;		/* possible CPUs */
+	unsigned int hz;   /* CONFIG_HZ */
+	unsigned int cpus; /* possible CPUs */
 };
 
 #endif /* BPFILTER_KERNEL_H */

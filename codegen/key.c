@@ -25,19 +25,21 @@
 
 /* struct tcphdr without options, and where its byte with the data offset is. */
 #define TCP_HEADER 20
-#define TCP_DOFF 12
+#define TCP_DOFF   12
 
 #define KEY(field) (BF_FRAME_KEY + 4 * (field))
 
 _Static_assert(KEY(BF_IIF) % 8 == 0 && KEY(BF_OIF) % 8 == 0, "names are stored by 8 bytes");
 
-#define L4_FIELDS (BF_FIELD_BIT(BF_SPORT) | BF_FIELD_BIT(BF_DPORT) | BF_FIELD_BIT(BF_ICMP) | \
-		   BF_FIELD_BIT(BF_TCP_FLAGS))
-#define IP_FIELDS (BF_FIELD_BIT(BF_SADDR) | BF_FIELD_BIT(BF_DADDR) | BF_FIELD_BIT(BF_PROTO) | \
-		   BF_FIELD_BIT(BF_FRAGOFF) | BF_FIELD_BIT(BF_L4LEN))
-#define CT_TUPLE_FIELDS(first) (BF_FIELD_BIT(BF_CT_##first##SRC) | BF_FIELD_BIT(BF_CT_##first##DST) | \
-				BF_FIELD_BIT(BF_CT_##first##SRC_PORT) | \
-				BF_FIELD_BIT(BF_CT_##first##DST_PORT))
+#define L4_FIELDS                                                                                  \
+	(BF_FIELD_BIT(BF_SPORT) | BF_FIELD_BIT(BF_DPORT) | BF_FIELD_BIT(BF_ICMP) |                 \
+	 BF_FIELD_BIT(BF_TCP_FLAGS))
+#define IP_FIELDS                                                                                  \
+	(BF_FIELD_BIT(BF_SADDR) | BF_FIELD_BIT(BF_DADDR) | BF_FIELD_BIT(BF_PROTO) |                \
+	 BF_FIELD_BIT(BF_FRAGOFF) | BF_FIELD_BIT(BF_L4LEN))
+#define CT_TUPLE_FIELDS(first)                                                                     \
+	(BF_FIELD_BIT(BF_CT_##first##SRC) | BF_FIELD_BIT(BF_CT_##first##DST) |                     \
+	 BF_FIELD_BIT(BF_CT_##first##SRC_PORT) | BF_FIELD_BIT(BF_CT_##first##DST_PORT))
 
 /* key[field] = reg */
 static void store(struct bf_asm *a, enum bf_field field, int reg)
@@ -284,7 +286,8 @@ static void load_untracked(struct bf_asm *a)
 
 _Static_assert(IP_CT_IS_REPLY == 3 && XT_CONNTRACK_STATE_BIT(0) == 2, "see load_state");
 _Static_assert(IPS_SRC_NAT << 2 == XT_CONNTRACK_STATE_SNAT &&
-	       IPS_DST_NAT << 2 == XT_CONNTRACK_STATE_DNAT, "see load_state");
+		       IPS_DST_NAT << 2 == XT_CONNTRACK_STATE_DNAT,
+	       "see load_state");
 
 /* Direction, status and state of the packet with ctinfo r1 and the entry at r9. */
 static void load_state(struct bf_asm *a)

@@ -15,10 +15,10 @@
 
 /* Maps of a table's program; in its instructions they stand as these numbers. */
 enum bf_program_map {
-	BF_MAP_COUNTERS,	/* struct xt_counters [cpus][stride], {pcnt, bcnt} */
-	BF_MAP_CONDS,		/* state of packet-time conditions, BF_COND_STATE bytes each */
-	BF_MAP_RECORDS,		/* struct bf_record, form "records" only */
-	BF_MAP_STACKS,		/* return stacks, for tables that nest deeper than the frame's */
+	BF_MAP_COUNTERS, /* struct xt_counters [cpus][stride], {pcnt, bcnt} */
+	BF_MAP_CONDS,	 /* state of packet-time conditions, BF_COND_STATE bytes each */
+	BF_MAP_RECORDS,	 /* struct bf_record, form "records" only */
+	BF_MAP_STACKS,	 /* return stacks, for tables that nest deeper than the frame's */
 	BF_NR_MAPS,
 };
 
@@ -36,8 +36,8 @@ struct bf_map_def {
 
 enum bf_form {
 	BF_FORM_AUTO,
-	BF_FORM_STRAIGHT,	/* every rule is code; user chains are inlined */
-	BF_FORM_RECORDS,	/* one loop over records in a map; any size */
+	BF_FORM_STRAIGHT, /* every rule is code; user chains are inlined */
+	BF_FORM_RECORDS,  /* one loop over records in a map; any size */
 };
 
 const char *bf_form_name(enum bf_form form);

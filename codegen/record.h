@@ -14,20 +14,20 @@
  */
 enum bf_record_code {
 	BF_REC_TEST,
-	BF_REC_TEST_DROP,	/* drop if the test does not hold */
-	BF_REC_COND,		/* condition a, of type field */
+	BF_REC_TEST_DROP, /* drop if the test does not hold */
+	BF_REC_COND,	  /* condition a, of type field */
 	BF_REC_NOT_COND,
 
 	/* Actions: count in counter b, then */
-	BF_REC_NEXT,	/* go on with the next record */
-	BF_REC_GOTO,	/* go to record a */
-	BF_REC_JUMP,	/* the same, and come back to the next record */
+	BF_REC_NEXT, /* go on with the next record */
+	BF_REC_GOTO, /* go to record a */
+	BF_REC_JUMP, /* the same, and come back to the next record */
 	BF_REC_RETURN,
 	BF_REC_ACCEPT,
 	BF_REC_DROP,
 
-	BF_REC_START,	/* go to record a with b at the bottom of the stack, limit its depth; no count */
-	BF_REC_NONE,	/* drop without counting */
+	BF_REC_START, /* go to record a with b at the bottom of the stack, limit its depth; no count */
+	BF_REC_NONE, /* drop without counting */
 };
 
 #define BF_REC_FIRST_ACTION BF_REC_NEXT
@@ -35,7 +35,7 @@ enum bf_record_code {
 struct bf_record {
 	uint8_t code;
 	uint8_t field;
-	uint16_t skip;	/* 0 in a condition's record: drop */
+	uint16_t skip; /* 0 in a condition's record: drop */
 	uint32_t a, b;
 	uint32_t limit;
 };

@@ -23,19 +23,19 @@
 #include "compile.h"
 #include "record.h"
 
-#define STEPS 8
-#define MAX_CALLS (1U << 23)	/* BPF_MAX_LOOPS */
-#define SLOTS 64		/* claimed at once by packets in deep tables, on all CPUs */
+#define STEPS	  8
+#define MAX_CALLS (1U << 23) /* BPF_MAX_LOOPS */
+#define SLOTS	  64	     /* claimed at once by packets in deep tables, on all CPUs */
 
 struct records {
 	struct bf_asm *a;
 	const struct bf_rules *rules;
 	struct bf_record *records;
-	uint32_t *first;		/* first record of each entry */
+	uint32_t *first; /* first record of each entry */
 	uint32_t nr;
 	bool deep;
-	uint32_t stack_words;		/* of a map's stack, the claim word included */
-	int step, out, drop;		/* labels of the step function */
+	uint32_t stack_words; /* of a map's stack, the claim word included */
+	int step, out, drop;  /* labels of the step function */
 	int functions[16];
 };
 
@@ -356,7 +356,7 @@ static void emit_others(struct records *r)
 
 	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_FIRST_ACTION, action);
 	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_COND, cond);
-	emit_test(a);	/* TEST_DROP */
+	emit_test(a); /* TEST_DROP */
 	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, r->drop);
 	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
 	bf_jmp(a, r->out);
@@ -473,7 +473,8 @@ int bf_emit_records(struct bf_asm *a, const struct bf_rules *rules, struct bf_pr
 
 	if (rules->max_cost > MAX_CALLS)
 		return -E2BIG;
-	r.deep = rules->max_depth + 1 > BF_MAX_RETURNS && rules->table->stacksize + 1 > BF_MAX_RETURNS;
+	r.deep = rules->max_depth + 1 > BF_MAX_RETURNS &&
+		 rules->table->stacksize + 1 > BF_MAX_RETURNS;
 	r.stack_words = rules->max_depth + 2;
 	err = fill_records(&r);
 	if (err)
@@ -488,14 +489,16 @@ int bf_emit_records(struct bf_asm *a, const struct bf_rules *rules, struct bf_pr
 	if (err)
 		goto out;
 
-	p->maps[BF_MAP_RECORDS] = (struct bf_map_def){
-		.name = "bf_records", .value_size = sizeof(*r.records), .max_entries = r.nr,
-		.data = r.records };
+	p->maps[BF_MAP_RECORDS] = (struct bf_map_def){.name = "bf_records",
+						      .value_size = sizeof(*r.records),
+						      .max_entries = r.nr,
+						      .data = r.records};
 	r.records = NULL;
 	if (r.deep)
-		p->maps[BF_MAP_STACKS] = (struct bf_map_def){
-			.name = "bf_stacks", .value_size = (4 * r.stack_words + 7) & ~7U,
-			.max_entries = SLOTS };
+		p->maps[BF_MAP_STACKS] =
+			(struct bf_map_def){.name = "bf_stacks",
+					    .value_size = (4 * r.stack_words + 7) & ~7U,
+					    .max_entries = SLOTS};
 out:
 	free(r.records);
 	free(r.first);

@@ -48,7 +48,7 @@ static int set_action(const struct bf_table *table, uint32_t index, struct bf_co
 	int verdict = t->verdict;
 
 	if (strcmp(t->target.u.user.name, XT_ERROR_TARGET) == 0) {
-		code->action = BF_ACT_DROP;	/* ipt_error() drops */
+		code->action = BF_ACT_DROP; /* ipt_error() drops */
 		return 0;
 	}
 	if (verdict >= 0) {
@@ -151,7 +151,8 @@ static bool ends_chain(const struct bf_code *code)
 /* The entry that must be measured before this one, or none. Fills in the entry when there is none. */
 static uint32_t measure_one(struct bf_rules *rules, uint32_t i)
 {
-	struct bf_code *code = &rules->codes[i], *next = code + 1, *to = &rules->codes[code->target];
+	struct bf_code *code = &rules->codes[i], *next = code + 1,
+		       *to = &rules->codes[code->target];
 	bool goes = code->action == BF_ACT_JUMP || code->action == BF_ACT_GOTO;
 	uint32_t cost = code->nr_ops + 1, depth = 0;
 

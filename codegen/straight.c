@@ -45,7 +45,7 @@ static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 		bf_jif32i(a, op->invert ? BPF_JEQ : BPF_JNE, BPF_REG_1, op->b, fail);
 		return;
 	}
-	if (op->a > op->b) {	/* an empty range, which the kernel accepts */
+	if (op->a > op->b) { /* an empty range, which the kernel accepts */
 		if (!op->invert)
 			bf_jmp(a, fail);
 		return;
@@ -60,7 +60,10 @@ static void emit_tests(struct straight *s, const struct bf_code *code, int next)
 {
 	const struct bf_op *ops = s->rules->ops + code->first_op;
 	uint32_t i, j, nr_inner = 0;
-	struct { uint32_t op; int label; } inner[64];
+	struct {
+		uint32_t op;
+		int label;
+	} inner[64];
 
 	for (i = 0; i < code->nr_ops; i++) {
 		int fail = next;
@@ -175,7 +178,7 @@ int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_p
 		emit_hook(&s, hook);
 		bf_asm_here(a, other);
 	}
-	bf_jmp(a, s.drop);	/* no other hook runs this program */
+	bf_jmp(a, s.drop); /* no other hook runs this program */
 	emit_exits(&s);
 	bf_emit_cond_functions(a, rules, s.functions);
 	return a->error;

@@ -225,7 +225,8 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 			      bf_place_of(c, index).text);
 	match = bf_match_find(m->u.user.name, m->u.user.revision);
 	if (!match)
-		return bf_why(c->why, BF_NOT_TRANSLATABLE, "match %s (revision %u) has no translation (%s)",
+		return bf_why(c->why, BF_NOT_TRANSLATABLE,
+			      "match %s (revision %u) has no translation (%s)",
 			      bf_label_of(m->u.user.name, XT_EXTENSION_MAXNAMELEN).text,
 			      m->u.user.revision, bf_place_of(c, index).text);
 	if (m->u.match_size != sizeof(*m) + XT_ALIGN(match->size))
@@ -256,7 +257,8 @@ static int check_target(struct table_check *c, uint32_t index, struct ipt_entry 
 		return bf_why(c->why, -EINVAL, "a target name without end (%s)",
 			      bf_place_of(c, index).text);
 	if ((!target_is_standard(e) && !target_is_error(e)) || target_revision(e))
-		return bf_why(c->why, BF_NOT_TRANSLATABLE, "target %s (revision %u) has no translation (%s)",
+		return bf_why(c->why, BF_NOT_TRANSLATABLE,
+			      "target %s (revision %u) has no translation (%s)",
 			      bf_label_of(target_name(e), XT_EXTENSION_MAXNAMELEN).text,
 			      target_revision(e), bf_place_of(c, index).text);
 
@@ -265,13 +267,15 @@ static int check_target(struct table_check *c, uint32_t index, struct ipt_entry 
 			return bf_why(c->why, -EINVAL, "a verdict of the wrong size (%s)",
 				      bf_place_of(c, index).text);
 		if (target_verdict(e) == -NF_QUEUE - 1)
-			return bf_why(c->why, BF_NOT_TRANSLATABLE, "target QUEUE has no translation (%s)",
+			return bf_why(c->why, BF_NOT_TRANSLATABLE,
+				      "target QUEUE has no translation (%s)",
 				      bf_place_of(c, index).text);
 		used = sizeof(int);
 	} else {
 		/* The kernel logs each packet that comes here; iptables never does this. */
 		if (e->comefrom)
-			return bf_why(c->why, BF_NOT_TRANSLATABLE, "a packet can reach an ERROR target (%s)",
+			return bf_why(c->why, BF_NOT_TRANSLATABLE,
+				      "a packet can reach an ERROR target (%s)",
 				      bf_place_of(c, index).text);
 		used = XT_FUNCTION_MAXNAMELEN;
 	}

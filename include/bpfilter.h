@@ -11,7 +11,7 @@
 
 #define BPFILTER_RELEASE "0.1.0"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define BF_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /**

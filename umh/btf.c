@@ -10,10 +10,13 @@
 struct wanted {
 	const char *type;
 	const char *path;
-	size_t where;	/* in struct bf_kernel */
+	size_t where; /* in struct bf_kernel */
 };
 
-#define WANT(type, path, field) {type, path, offsetof(struct bf_kernel, field)}
+#define WANT(type, path, field)                                                                    \
+	{                                                                                          \
+		type, path, offsetof(struct bf_kernel, field)                                      \
+	}
 
 static const struct wanted basic[] = {
 	WANT("bpf_nf_ctx", "state", nf_ctx_state),
@@ -211,8 +214,10 @@ static int read_functions(const struct btf *btf, struct bf_kernel *kernel, struc
 	for (i = 0; i < ARRAY_SIZE(functions); i++) {
 		*functions[i].id = btf__find_by_name_kind(btf, functions[i].name, BTF_KIND_FUNC);
 		if (*functions[i].id < 0)
-			return bf_why(why, -EOPNOTSUPP, "the kernel has no function %s for BPF "
-				      "programs; Linux 6.4 or later is needed", functions[i].name);
+			return bf_why(why, -EOPNOTSUPP,
+				      "the kernel has no function %s for BPF "
+				      "programs; Linux 6.4 or later is needed",
+				      functions[i].name);
 	}
 	return 0;
 }
@@ -223,7 +228,8 @@ int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why)
 	int err;
 
 	if (!btf)
-		return bf_why(why, -ENOENT, "the kernel's types cannot be read from "
+		return bf_why(why, -ENOENT,
+			      "the kernel's types cannot be read from "
 			      "/sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF and "
 			      "a mounted /sys are needed");
 	err = read_functions(btf, kernel, why);

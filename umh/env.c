@@ -29,7 +29,7 @@ struct bf_env {
 	pthread_mutex_t lock;
 	struct bf_kernel kernel;
 	int clock_prog;
-	struct clock_sample *clock;	/* shared with the clock program */
+	struct clock_sample *clock; /* shared with the clock program */
 };
 
 const char *bf_run_dir(void)
@@ -68,8 +68,9 @@ static int load_clock(int map)
 	bf_movi(&a, BPF_REG_0, 0);
 	bf_exit(&a);
 	err = bf_asm_finish(&a);
-	fd = err ?: bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "bf_clock", "GPL", a.insns,
-				  a.nr_insns, NULL);
+	fd = err
+		     ?: bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "bf_clock", "GPL", a.insns,
+				      a.nr_insns, NULL);
 	if (!err && fd < 0)
 		fd = -errno;
 	bf_asm_free(&a);
@@ -110,8 +111,10 @@ static int open_clock(struct bf_env *env, struct bf_why *why)
 	int err;
 
 	if (map < 0)
-		return bf_why(why, -errno, "cannot create a BPF map (%s): run as root, with CAP_BPF, "
-			      "CAP_NET_ADMIN and CAP_PERFMON", strerror(errno));
+		return bf_why(why, -errno,
+			      "cannot create a BPF map (%s): run as root, with CAP_BPF, "
+			      "CAP_NET_ADMIN and CAP_PERFMON",
+			      strerror(errno));
 	env->clock = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
 	if (env->clock == MAP_FAILED) {
 		env->clock = NULL;
@@ -121,8 +124,10 @@ static int open_clock(struct bf_env *env, struct bf_why *why)
 	env->clock_prog = load_clock(map);
 	close(map);
 	if (env->clock_prog < 0)
-		return bf_why(why, env->clock_prog, "cannot load a BPF program (%s): run as root, with "
-			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", strerror(-env->clock_prog));
+		return bf_why(why, env->clock_prog,
+			      "cannot load a BPF program (%s): run as root, with "
+			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			      strerror(-env->clock_prog));
 	err = find_hz(env);
 	return err ? bf_why(why, err, "cannot tell how long a tick is (%s)", strerror(-err)) : 0;
 }
@@ -137,7 +142,8 @@ static int probe_netfilter(struct bf_env *env, struct bf_why *why)
 	prog = bf_load_root(&env->kernel, map, NULL);
 	close(map);
 	if (prog < 0)
-		return bf_why(why, prog, "the kernel does not take BPF programs for netfilter hooks (%s): "
+		return bf_why(why, prog,
+			      "the kernel does not take BPF programs for netfilter hooks (%s): "
 			      "Linux 6.4 or later with CONFIG_NETFILTER_BPF_LINK is needed",
 			      strerror(-prog));
 	close(prog);
@@ -164,12 +170,15 @@ static int open_pin_dir(struct bf_why *why)
 	}
 	*slash = '\0';
 	if (!on_bpffs(parent) && !on_bpffs(dir) && mount("bpf", parent, "bpf", 0, "mode=0700"))
-		err = bf_why(why, -errno, "%s is not a bpffs and none can be mounted there (%s): "
-			     "mount -t bpf bpf %s", parent, strerror(errno), parent);
+		err = bf_why(why, -errno,
+			     "%s is not a bpffs and none can be mounted there (%s): "
+			     "mount -t bpf bpf %s",
+			     parent, strerror(errno), parent);
 	else if (mkdir(dir, 0700) && errno != EEXIST)
 		err = bf_why(why, -errno, "cannot create %s: %s", dir, strerror(errno));
 	else if (!on_bpffs(dir))
-		err = bf_why(why, -EINVAL, "%s is not on a bpffs: mount -t bpf bpf %s", dir, parent);
+		err = bf_why(why, -EINVAL, "%s is not on a bpffs: mount -t bpf bpf %s", dir,
+			     parent);
 	free(parent);
 	return err;
 }
@@ -220,7 +229,7 @@ static int count_cpus(void)
 
 static int print_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	return 0;	/* what went wrong is said once, by us */
+	return 0; /* what went wrong is said once, by us */
 }
 
 int bf_env_open(struct bf_env **result, int *exit_code, struct bf_why *why)

@@ -14,16 +14,16 @@ struct bf_env;
 /* Exit codes of the commands, beyond 0 and what COMMAND of "run" returns. */
 enum bf_exit {
 	BF_EXIT_USAGE = 2,
-	BF_EXIT_NO_IPTABLES = 118,	/* COMMAND is an iptables, and there is none */
-	BF_EXIT_NESTED = 119,		/* "run" below another "run" */
-	BF_EXIT_NOT_ROOT = 120,		/* a privilege is missing */
-	BF_EXIT_NO_BPFFS = 121,		/* bpffs cannot be mounted or written */
-	BF_EXIT_NO_BTF = 122,		/* the kernel has no BTF */
-	BF_EXIT_OLD_KERNEL = 123,	/* no BPF netfilter links, or no seccomp notification */
-	BF_EXIT_NO_HELPER = 124,	/* the helper cannot be started or reached */
-	BF_EXIT_FAILED = 125,		/* anything else that is ours; as env(1), chroot(1) */
-	BF_EXIT_CANNOT_EXEC = 126,	/* COMMAND was found but cannot be executed */
-	BF_EXIT_NOT_FOUND = 127,	/* COMMAND was not found */
+	BF_EXIT_NO_IPTABLES = 118, /* COMMAND is an iptables, and there is none */
+	BF_EXIT_NESTED = 119,	   /* "run" below another "run" */
+	BF_EXIT_NOT_ROOT = 120,	   /* a privilege is missing */
+	BF_EXIT_NO_BPFFS = 121,	   /* bpffs cannot be mounted or written */
+	BF_EXIT_NO_BTF = 122,	   /* the kernel has no BTF */
+	BF_EXIT_OLD_KERNEL = 123,  /* no BPF netfilter links, or no seccomp notification */
+	BF_EXIT_NO_HELPER = 124,   /* the helper cannot be started or reached */
+	BF_EXIT_FAILED = 125,	   /* anything else that is ours; as env(1), chroot(1) */
+	BF_EXIT_CANNOT_EXEC = 126, /* COMMAND was found but cannot be executed */
+	BF_EXIT_NOT_FOUND = 127,   /* COMMAND was not found */
 };
 
 #define BF_DEFAULT_RUN_DIR "/run/bpfilter"

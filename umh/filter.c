@@ -32,9 +32,9 @@ struct bf_filter {
 	struct bf_env *env;
 	char name[64];
 	struct bf_pins pins;
-	struct bf_loaded *loaded;	/* NULL: ip_tables has the table */
+	struct bf_loaded *loaded; /* NULL: ip_tables has the table */
 	struct bf_ct_pin *ct_pin;
-	bool ct_used;			/* there was a pin, now or before */
+	bool ct_used; /* there was a pin, now or before */
 	int kernel_sk;
 	struct bf_why why_kernel;
 	uint64_t replaced_at, replace_us;
@@ -84,10 +84,14 @@ static int finish_move(struct bf_filter *f, struct bf_why *why)
 		sk = kernel_socket(f);
 		err = sk < 0 ? sk : bf_kernel_clear(sk, NULL, NULL);
 		if (err)
-			return bf_why(why, err, "cannot finish the handover that a former helper had "
-				      "begun: %s", strerror(-err));
-		bf_log(BF_LOG_WARN, "%s: finished the handover that a former helper had begun: "
-		       "the table is enforced by eBPF", f->name);
+			return bf_why(why, err,
+				      "cannot finish the handover that a former helper had "
+				      "begun: %s",
+				      strerror(-err));
+		bf_log(BF_LOG_WARN,
+		       "%s: finished the handover that a former helper had begun: "
+		       "the table is enforced by eBPF",
+		       f->name);
 	}
 	return bf_pins_set_moving(&f->pins, false);
 }
@@ -104,7 +108,8 @@ static int pick_up(struct bf_filter *f, struct bf_why *why)
 		return 0;
 	}
 	if (err)
-		return bf_why(why, err, "cannot open the pins in %s: %s", f->pins.dir, strerror(-err));
+		return bf_why(why, err, "cannot open the pins in %s: %s", f->pins.dir,
+			      strerror(-err));
 	err = bf_pins_current(&f->pins, &prog_id);
 	if (!err && prog_id)
 		err = bf_load_by_id(prog_id, &f->loaded, why);
@@ -173,8 +178,10 @@ void bf_filter_event(struct bf_filter *f)
 	int err = f->ct_pin ? bf_ct_pin_check(f->ct_pin) : 0;
 
 	if (err)
-		bf_log(BF_LOG_ERR, "%s: conntrack cannot be kept active (%s): rules that look at it "
-		       "see no connections", f->name, strerror(-err));
+		bf_log(BF_LOG_ERR,
+		       "%s: conntrack cannot be kept active (%s): rules that look at it "
+		       "see no connections",
+		       f->name, strerror(-err));
 }
 
 int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
@@ -265,8 +272,10 @@ static void final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
 	int err = bf_rcu_wait();
 
 	if (err)
-		bf_log(BF_LOG_WARN, "%s: cannot wait for packets in flight (%s): the counters of the old "
-		       "table may lack the last ones", f->name, strerror(-err));
+		bf_log(BF_LOG_WARN,
+		       "%s: cannot wait for packets in flight (%s): the counters of the old "
+		       "table may lack the last ones",
+		       f->name, strerror(-err));
 	bf_loaded_counters(loaded, counters);
 }
 
@@ -299,8 +308,10 @@ static struct bf_hold *hold_packets(struct bf_filter *f)
 	struct bf_why why = {};
 
 	if (bf_hold_begin(&hold, &why)) {
-		bf_log(BF_LOG_WARN, "%s: packets cannot be held during the handover (%s): some may be "
-		       "counted by both tables", f->name, why.text);
+		bf_log(BF_LOG_WARN,
+		       "%s: packets cannot be held during the handover (%s): some may be "
+		       "counted by both tables",
+		       f->name, why.text);
 		return NULL;
 	}
 	return hold;
@@ -390,7 +401,8 @@ static int switch_to_kernel(struct bf_filter *f, const void *replace, size_t len
 	if (!err) {
 		final_counters(f, f->loaded, old);
 		if (keep)
-			err = bf_kernel_add_counters(f->kernel_sk, old, f->loaded->table->num_entries);
+			err = bf_kernel_add_counters(f->kernel_sk, old,
+						     f->loaded->table->num_entries);
 	}
 	/* One after the other, so that one of the two is always in force. */
 	if (err && !bf_pins_switch(&f->pins, f->loaded->prog))
@@ -493,8 +505,9 @@ static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, siz
 		return err;
 	/* Once for each reason, not for every rule that is added to such a table. */
 	if (strcmp(f->why_kernel.text, why_kernel->text))
-		bf_log(BF_LOG_INFO, "%s: the filter table is enforced by the kernel's ip_tables: %s",
-		       f->name, why_kernel->text);
+		bf_log(BF_LOG_INFO,
+		       "%s: the filter table is enforced by the kernel's ip_tables: %s", f->name,
+		       why_kernel->text);
 	f->why_kernel = *why_kernel;
 	return 0;
 }
@@ -654,7 +667,8 @@ static void explain_kernel_table(struct bf_filter *f, struct bf_why *why)
 		replace->counters = &none;
 		memcpy(replace->entries, kt->entries, kt->info.size);
 		if (!bf_table_check(replace, len, &table, why))
-			bf_why(why, 0, "the rules were there before bpfilter; the next change of the "
+			bf_why(why, 0,
+			       "the rules were there before bpfilter; the next change of the "
 			       "table moves them to eBPF");
 		bf_table_free(table);
 		free(replace);

@@ -15,7 +15,7 @@
 
 #include "bpfilter.h"
 
-struct bf_env;		/* what the process found out about the kernel: env.h */
+struct bf_env; /* what the process found out about the kernel: env.h */
 struct bf_filter;
 
 enum bf_placement { BF_AUTO, BF_NETFILTER };
@@ -82,15 +82,15 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why);
 struct bf_filter_status {
 	bool ours;
 	enum bf_placement placement;
-	uint32_t rules;		/* as iptables counts entries, without policies and ERROR */
-	uint32_t chains;	/* user chains */
-	uint32_t prog_ids[2];	/* root, table; 0 where there is none */
-	uint32_t insns;		/* of the table's program */
+	uint32_t rules;	      /* as iptables counts entries, without policies and ERROR */
+	uint32_t chains;      /* user chains */
+	uint32_t prog_ids[2]; /* root, table; 0 where there is none */
+	uint32_t insns;	      /* of the table's program */
 	uint32_t jited_bytes;
 	uint64_t map_bytes;
-	const char *form;	/* "straight-line", "records" */
-	uint64_t replaced_at;	/* seconds since the epoch, 0 if unknown */
-	uint64_t replace_us;	/* how long the last replace took */
+	const char *form;     /* "straight-line", "records" */
+	uint64_t replaced_at; /* seconds since the epoch, 0 if unknown */
+	uint64_t replace_us;  /* how long the last replace took */
 	struct bf_why why_kernel;
 };
 

@@ -17,12 +17,12 @@
 
 /* Linux 6.4; the headers of Debian 12 do not have them. */
 #define PROG_TYPE_NETFILTER 32
-#define ATTACH_NETFILTER 45
+#define ATTACH_NETFILTER    45
 
-#define TABLE_MAP "bf_table"
+#define TABLE_MAP    "bf_table"
 #define COUNTERS_MAP "bf_counters"
-#define CHUNK 4096
-#define LOG_SIZE (1 << 20)
+#define CHUNK	     4096
+#define LOG_SIZE     (1 << 20)
 
 /*
  * The table's own map: what a later helper needs, then the table. The program does not read it but is
@@ -32,7 +32,7 @@
 
 struct saved_head {
 	uint32_t magic;
-	uint32_t size;		/* of the saved table that follows */
+	uint32_t size; /* of the saved table that follows */
 	uint32_t stride, cpus;
 	uint32_t form;
 	uint32_t wants_conntrack;
@@ -258,7 +258,8 @@ static int load_program(const struct bf_program *program, const int *fds, struct
 	if (program->nr_functions) {
 		opts.prog_btf_fd = load_func_btf(program, info);
 		if ((int)opts.prog_btf_fd < 0)
-			return bf_why(why, (int)opts.prog_btf_fd, "the kernel refused the program's BTF");
+			return bf_why(why, (int)opts.prog_btf_fd,
+				      "the kernel refused the program's BTF");
 		opts.func_info = info;
 		opts.func_info_cnt = program->nr_functions + 1;
 		opts.func_info_rec_size = sizeof(info[0]);
@@ -289,12 +290,15 @@ static int save_table(struct bf_loaded *l)
 	l->map_bytes += (uint64_t)chunks * CHUNK;
 	head = map_memory(fd, (size_t)chunks * CHUNK);
 	if (head) {
-		*head = (struct saved_head){
-			.magic = SAVED_MAGIC, .size = bf_table_saved_size(l->table),
-			.stride = l->stride, .cpus = l->cpus, .form = l->form,
-			.wants_conntrack = l->wants_conntrack, .replaced_at = l->replaced_at,
-			.replace_us = l->replace_us,
-			.map_bytes = l->map_bytes };
+		*head = (struct saved_head){.magic = SAVED_MAGIC,
+					    .size = bf_table_saved_size(l->table),
+					    .stride = l->stride,
+					    .cpus = l->cpus,
+					    .form = l->form,
+					    .wants_conntrack = l->wants_conntrack,
+					    .replaced_at = l->replaced_at,
+					    .replace_us = l->replace_us,
+					    .map_bytes = l->map_bytes};
 		bf_table_save(l->table, head + 1);
 		munmap(head, page_round((size_t)chunks * CHUNK));
 		if (bpf_prog_bind_map(l->prog, fd, NULL))
@@ -370,7 +374,7 @@ int bf_load(struct bf_table *table, const struct bf_program *program, unsigned i
 		close_maps(fds, BF_NR_MAPS);
 	}
 	if (err) {
-		l->table = NULL;	/* still the caller's */
+		l->table = NULL; /* still the caller's */
 		bf_loaded_free(l);
 		return err;
 	}

@@ -14,8 +14,8 @@
 #define NR_LINKS 3
 
 static const char *const link_names[NR_LINKS] = {"link_input", "link_forward", "link_output"};
-static const unsigned int link_hooks[NR_LINKS] = {
-	NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT};
+static const unsigned int link_hooks[NR_LINKS] = {NF_INET_LOCAL_IN, NF_INET_FORWARD,
+						  NF_INET_LOCAL_OUT};
 
 static const char *path_of(const struct bf_pins *pins, const char *name, char *buf, size_t size)
 {
@@ -116,7 +116,8 @@ static int make_link(struct bf_pins *pins, int i, int *root, const struct bf_ker
 	if (pins->links[i] < 0) {
 		err = pins->links[i];
 		pins->links[i] = -1;
-		return bf_why(why, err, "cannot attach to the netfilter hooks (%s)%s", strerror(-err),
+		return bf_why(why, err, "cannot attach to the netfilter hooks (%s)%s",
+			      strerror(-err),
 			      err == -EBUSY ? ": other hooks have all priorities from 1 to 9" : "");
 	}
 	err = pin(pins, link_names[i], pins->links[i]);

@@ -18,7 +18,7 @@
 
 struct bf_pins {
 	char dir[200];
-	int switch_fd;		/* -1: nothing is pinned or attached */
+	int switch_fd; /* -1: nothing is pinned or attached */
 	int links[3];
 };
 

@@ -13,14 +13,14 @@
 
 #include <linux/types.h>
 
-#define BPFILTER_VERSION	1
+#define BPFILTER_VERSION 1
 
 /*
  * Operations beyond the six socket options, which use their own optname
  * (IPT_SO_SET_REPLACE and so on, 64 to 67) plus BPFILTER_GET for getsockopt.
  */
-#define BPFILTER_GET		0x100	/* or-ed to the optname of a getsockopt */
-#define BPFILTER_CMD		0x200	/* first of the helper's own commands */
+#define BPFILTER_GET 0x100 /* or-ed to the optname of a getsockopt */
+#define BPFILTER_CMD 0x200 /* first of the helper's own commands */
 
 /**
  * struct bpfilter_request - one intercepted call

@@ -438,7 +438,8 @@ TEST_F(table, shortest_entry)
 	head_of(&self->b)->size -= ERROR_SIZE - size;
 	self->b.len -= ERROR_SIZE - size;
 	EXPECT_EQ(BF_NOT_TRANSLATABLE, check(self));
-	EXPECT_STREQ("target unheard-of (revision 0) has no translation (rule 2 of chain idle)", self->why.text);
+	EXPECT_STREQ("target unheard-of (revision 0) has no translation (rule 2 of chain idle)",
+		     self->why.text);
 }
 
 TEST_F(table, verdicts)
@@ -562,7 +563,8 @@ TEST_F(table, matches)
 	EXPECT_EQ(-EINVAL, check(self));
 	with_match(self, "unheard-of", 0, &mark, sizeof(mark), 0);
 	EXPECT_EQ(BF_NOT_TRANSLATABLE, check(self));
-	EXPECT_STREQ("match unheard-of (revision 0) has no translation (rule 2 of chain INPUT)", self->why.text);
+	EXPECT_STREQ("match unheard-of (revision 0) has no translation (rule 2 of chain INPUT)",
+		     self->why.text);
 
 	at = with_match(self, "tcp", 0, &tcp, sizeof(tcp), IPPROTO_TCP);
 	e = entry_at(&self->b, at);
