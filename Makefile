@@ -130,10 +130,18 @@ soak: setup-check
 	@$(MAKE) --no-print-directory all tests
 	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh soak
 
+# The tests that concern the kernel, in virtual machines: KERNEL= and TESTS= choose.
+KERNEL	?= 6.1 6.12 7.2
+TESTS	?=
+.PHONY: check-vm
+check-vm: setup-check-vm
+	@$(MAKE) --no-print-directory all tests
+	@BUILD=$(abspath $(B)) TESTS="$(TESTS)" selftests/vm/vm.sh $(KERNEL)
+
 setup: setup-check
 
-.PHONY: setup-demo setup-check
-setup-demo setup-check: setup-%:
+.PHONY: setup-demo setup-check setup-check-vm
+setup-demo setup-check setup-check-vm: setup-%:
 	@tools/setup.sh $* $(B)
 
 # The README's table of matches, from the registry.
@@ -174,6 +182,8 @@ help:
 	@echo 'make               build $(B)/bpfilter'
 	@echo 'sudo make demo     see it work: sets up, builds, runs in namespaces of its own (1 min)'
 	@echo 'sudo make check    the tests (5 to 8 min)'
+	@echo 'sudo make check-vm the same in virtual machines with Debian'"'"'s Linux 6.1, 6.12 and 7.2, or'
+	@echo '                   KERNEL=6.12 alone; TESTS=PROGRAM,... instead of all'
 	@echo 'sudo make bench    what a packet and a replace cost, beside the kernel'"'"'s ip_tables'
 	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
 	@echo 'sudo make setup    only install the Debian packages that the above need'

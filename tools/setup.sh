@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh demo|check BUILD-DIR - install the Debian packages that building and running need
+# setup.sh demo|check|check-vm BUILD-DIR - install the Debian packages that building and running need
 #
 # Done once: leaves a stamp in BUILD-DIR. Needs neither the network nor root when nothing is
 # missing.
 
 set -eu
 
-what=${1:?usage: setup.sh demo|check BUILD-DIR}
-build=${2:?usage: setup.sh demo|check BUILD-DIR}
+what=${1:?usage: setup.sh demo|check|check-vm BUILD-DIR}
+build=${2:?usage: setup.sh demo|check|check-vm BUILD-DIR}
 
 # What the binary and the demo need.
 packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev
@@ -17,6 +17,9 @@ packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev
 # What the tests need besides: the harness, captures, nat and conntrack to look at.
 [ "$what" = demo ] ||
 	packages+=(linux-source-6.1 xz-utils libpcap-dev nftables conntrack)
+# What virtual machines need: the emulator, and what makes an initramfs.
+[ "$what" != check-vm ] ||
+	packages+=(qemu-system-x86 cpio kmod binutils debian-archive-keyring)
 
 die() {
 	echo "setup: $*" >&2

@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# kernel.sh 6.1|6.12|7.2 DIR - fetch that kernel from Debian and unpack it
+#
+# DIR receives vmlinuz, release (the text of "uname -r") and lib/modules/, with those modules that
+# the tests may need. Nothing is done if it is all there. Needs no root and changes nothing
+# outside of DIR: apt works in folders of its own there, and checks signatures as ever. The archive
+# is the one that this machine already uses, whatever it is.
+
+set -eu
+
+version=${1:?usage: kernel.sh 6.1|6.12|7.2 DIR}
+dir=${2:?usage: kernel.sh 6.1|6.12|7.2 DIR}
+
+[ -s "$dir/release" ] && exit 0
+
+die() {
+	echo "kernel.sh: $*" >&2
+	exit 1
+}
+
+# Where Debian has it, in the order in which to try.
+case $version in
+6.1) suites=(bookworm) ;;
+6.12) suites=(trixie bookworm-backports) ;;
+7.2) suites=(sid) ;;
+*) die "no suite of Debian is known to have Linux $version: 6.1, 6.12 or 7.2" ;;
+esac
+
+# The small flavour for virtual machines: it boots in half the time and has all that is tested here.
+meta=linux-image-cloud-amd64
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r "$keyring" ] || die "$keyring is missing: apt-get install debian-archive-keyring"
+
+archive=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
+	awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
+if [ -z "$archive" ]; then
+	# The lists were never fetched: then apt knows addresses, but not whose they are.
+	archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+		grep -E '/debian/?$' | head -n 1) || true
+fi
+[ -n "$archive" ] || die "apt on this machine has no Debian archive: apt-get indextargets"
+
+mkdir -p "$dir"
+dir=$(readlink -f "$dir")
+apt=$dir/apt
+
+# apt_in SUITE COMMAND...: an apt command that knows of this suite only.
+apt_in() {
+	local command=$2
+
+	"$command" -o Dir::State="$apt/$1" -o Dir::State::lists="$apt/$1/lists" \
+		-o Dir::State::status="$apt/$1/status" -o Dir::Cache="$apt/$1/cache" \
+		-o Dir::Etc::sourcelist="$apt/$1/sources.list" -o Dir::Etc::sourceparts=- \
+		-o Dir::Etc::preferencesparts=- -o APT::Architecture=amd64 \
+		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -q=2 "${@:3}"
+}
+
+# The packages that the meta package $1 stands for in suite $2: the kernel's, none of the tools.
+members() {
+	apt_in "$2" apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+		--no-breaks --no-replaces --no-enhances "$1" 2>/dev/null |
+		grep -E '^linux-(image|base|binary|modules)-[0-9]' | sort -u
+}
+
+# Look into the suite. Sets packages if it has the version, else says what it has instead.
+look_into() {
+	mkdir -p "$apt/$1/lists/partial" "$apt/$1/cache/archives/partial"
+	: >"$apt/$1/status"
+	echo "deb [signed-by=$keyring] $archive $1 main" >"$apt/$1/sources.list"
+	if ! apt_in "$1" apt-get update >"$apt/log" 2>&1; then
+		echo "kernel.sh: $archive, suite $1, answers:" >&2
+		sed 's/^/    /' "$apt/log" >&2
+		return 1
+	fi
+	mapfile -t packages < <(members "$meta" "$1")
+	if [[ "${packages[*]}" != *linux-image-$version.* ]]; then
+		echo "kernel.sh: $meta in suite $1 is not $version but ${packages[*]:-missing}" >&2
+		return 1
+	fi
+}
+
+found=
+for suite in "${suites[@]}"; do
+	if look_into "$suite"; then
+		found=$suite
+		break
+	fi
+done
+[ -n "$found" ] || die "Linux $version could not be had, see above"
+
+echo "kernel.sh: Linux $version from Debian $found: ${packages[*]}" >&2
+rm -rf "${dir:?}"/{debs,unpacked,lib}
+mkdir "$dir/debs" "$dir/unpacked"
+(cd "$dir/debs" && apt_in "$found" apt-get download "${packages[@]}") >"$apt/log" 2>&1 || {
+	cat "$apt/log" >&2
+	die "the packages could not be fetched"
+}
+for deb in "$dir"/debs/*.deb; do
+	dpkg-deb -x "$deb" "$dir/unpacked"
+done
+
+# Newer packages have all of it below /usr/lib.
+for modules in "$dir"/unpacked/lib/modules/* "$dir"/unpacked/usr/lib/modules/*; do
+	[ ! -d "$modules/kernel" ] || break
+done
+release=${modules##*/}
+vmlinuz=$dir/unpacked/boot/vmlinuz-$release
+[ -f "$vmlinuz" ] || vmlinuz=$modules/vmlinuz
+cp "$vmlinuz" "$dir/vmlinuz"
+
+# Of the modules all that have to do with the network layer, and what those depend on. Compressed
+# ones are unpacked here, where it is faster than in the machine.
+all=$dir/unpacked/all
+mkdir -p "$all/lib/modules"
+mv "$modules" "$all/lib/modules/"
+modules=$all/lib/modules/$release
+find "$modules" -name '*.ko.xz' -exec xz -d {} +
+depmod -b "$all" "$release"
+wanted='^kernel/net/(bridge|core|ipv4|ipv6|key|netfilter|netlink|packet|sched|unix|xfrm)/'
+wanted+='|^kernel/drivers/net/(veth|tun|dummy)\.ko'
+awk -F '[: ]+' -v wanted="$wanted" '
+	$1 ~ wanted { for (i = 1; i <= NF; i++) if ($i != "") print $i }
+' "$modules/modules.dep" | sort -u >"$dir/list"
+(cd "$modules" && cpio -pdm --quiet "$dir/lib/modules/$release" <"$dir/list")
+cp "$modules"/modules.builtin* "$modules/modules.order" "$dir/lib/modules/$release/"
+depmod -b "$dir" "$release"
+
+rm -rf "${dir:?}"/{debs,unpacked,apt,list}
+echo "$release" >"$dir/release"
