@@ -55,8 +55,11 @@ same() {
 	*"never = range && op->a > op->b"* | *"else if (op->to >= 0)"*) return 0 ;;
 	# no rule has room for so many matches
 	*"skip > UINT16_MAX"*) return 0 ;;
-	# the smaller of two that are equal
-	*"kernels < ours ? kernels : ours"*) return 0 ;;
+	# the smaller or the larger of two that are equal
+	*"kernels < ours ? kernels : ours"* | *"next->depth > depth"* | *".cost > rules->max_cost"*) return 0 ;;
+	*".depth > rules->max_depth"* | *"x > BF_COST_MAX - y"*) return 0 ;;
+	# memory for one more than is needed; a cost that no packet pays to the last step
+	*"max_ops - rules->nr_ops < r->nr_ops"* | *"max_cost > MAX_CALLS"*) return 0 ;;
 	esac
 	return 1
 }

@@ -5,6 +5,7 @@
  */
 #include "run.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_limit.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "asm.h"
 #include "kselftest_harness.h"
@@ -89,9 +91,13 @@ static void nested_table(struct blob *b, unsigned int depth)
 	blob_finish(b);
 }
 
+/* Return addresses that a program has room for in its frame, besides the policy's. */
+#define FITS (BF_MAX_RETURNS - 1)
+
 TEST_F(shapes, nested_chains)
 {
-	static const unsigned int depths[] = {1, 2, 28, 29, 30, 31, 64, 200};
+	static const unsigned int depths[] = {1,  2,  FITS - 1, FITS, FITS + 1, FITS + 2,
+					      29, 30, 31,	64,   200};
 	unsigned int i, n;
 	struct packet p;
 
@@ -106,6 +112,80 @@ TEST_F(shapes, nested_chains)
 		EXPECT_EQ(NF_DROP, run_packet(self->r.loaded[1], &p));
 		run_unload(&self->r);
 	}
+}
+
+/* A descriptor of the map with the stacks of very deep tables, or -1. */
+static int stacks_map(const struct bf_loaded *l, struct bpf_map_info *info)
+{
+	uint32_t ids[8] = {}, len = sizeof(struct bpf_prog_info), i;
+	struct bpf_prog_info prog = {.nr_map_ids = ARRAY_SIZE(ids), .map_ids = (uintptr_t)ids};
+
+	if (bpf_obj_get_info_by_fd(l->prog, &prog, &len))
+		return -1;
+	for (i = 0; i < prog.nr_map_ids; i++) {
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		len = sizeof(*info);
+		if (!bpf_obj_get_info_by_fd(fd, info, &len) && !strcmp(info->name, "bf_stacks"))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/* As other packets do. */
+static void claim_stacks(int fd, const struct bpf_map_info *info, bool claimed)
+{
+	uint32_t value[info->value_size / 4], i;
+
+	memset(value, 0, info->value_size);
+	value[0] = claimed;
+	for (i = 0; i < info->max_entries; i++)
+		bpf_map_update_elem(fd, &i, value, BPF_ANY);
+}
+
+static uint32_t count_claimed(int fd, const struct bpf_map_info *info)
+{
+	uint32_t value[info->value_size / 4], i, n = 0;
+
+	for (i = 0; i < info->max_entries; i++)
+		if (!bpf_map_lookup_elem(fd, &i, value))
+			n += value[0];
+	return n;
+}
+
+TEST_F(shapes, stacks_that_others_have)
+{
+	struct bpf_map_info info = {};
+	struct packet p;
+	uint32_t left;
+	int fd;
+
+	nested_table(&self->r.b, FITS);
+	ASSERT_TRUE(run_load_forms(&self->r));
+	EXPECT_EQ(-1, stacks_map(self->r.loaded[1], &info));
+	run_unload(&self->r);
+
+	nested_table(&self->r.b, FITS + 1);
+	ASSERT_TRUE(run_load_forms(&self->r));
+	fd = stacks_map(self->r.loaded[1], &info);
+	ASSERT_LE(0, fd);
+	make_packet(&p, IPPROTO_UDP, 20);
+	/* A packet takes whichever is left, and gives it back. */
+	for (left = 0; left < info.max_entries; left += 9) {
+		uint32_t one = left;
+
+		claim_stacks(fd, &info, true);
+		bpf_map_update_elem(fd, &one, (uint32_t[64]){0}, BPF_ANY);
+		EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("stack %u is left", left);
+		EXPECT_EQ(info.max_entries - 1, count_claimed(fd, &info));
+	}
+	claim_stacks(fd, &info, true);
+	EXPECT_EQ(NF_DROP, run_packet(self->r.loaded[1], &p));
+	EXPECT_EQ(info.max_entries, count_claimed(fd, &info));
+	claim_stacks(fd, &info, false);
+	EXPECT_EQ(NF_ACCEPT, run_packet(self->r.loaded[1], &p));
+	close(fd);
 }
 
 /*
@@ -140,9 +220,22 @@ TEST_F(shapes, more_jumps_than_the_stack_has_room_for)
 	static const struct {
 		unsigned int jumps, chains;
 		int verdict;
-	} v[] = {{1, 0, NF_ACCEPT},   {2, 0, NF_DROP},	 {2, 1, NF_ACCEPT},   {3, 1, NF_DROP},
-		 {29, 28, NF_ACCEPT}, {30, 28, NF_DROP}, {30, 29, NF_ACCEPT}, {40, 39, NF_ACCEPT},
-		 {41, 39, NF_DROP},   {60, 28, NF_DROP}, {60, 40, NF_DROP}};
+	} v[] = {{1, 0, NF_ACCEPT},
+		 {2, 0, NF_DROP},
+		 {2, 1, NF_ACCEPT},
+		 {3, 1, NF_DROP},
+		 {29, 28, NF_ACCEPT},
+		 {30, 28, NF_DROP},
+		 {30, 29, NF_ACCEPT},
+		 {40, 39, NF_ACCEPT},
+		 {41, 39, NF_DROP},
+		 {60, 28, NF_DROP},
+		 {60, 40, NF_DROP},
+		 {FITS, FITS - 1, NF_ACCEPT},
+		 {FITS + 1, FITS - 1, NF_DROP},
+		 {FITS + 1, FITS, NF_ACCEPT},
+		 {FITS + 1, FITS + 1, NF_ACCEPT},
+		 {FITS + 2, FITS, NF_DROP}};
 	struct packet p;
 	unsigned int i;
 
@@ -267,6 +360,7 @@ TEST_F(shapes, limit)
 {
 	/* one an hour, and five at once */
 	const struct xt_rateinfo rate = {.avg = XT_LIMIT_SCALE * 60 * 60, .burst = 5};
+	struct xt_counters counters[5];
 	struct packet p;
 	int i;
 
@@ -276,6 +370,10 @@ TEST_F(shapes, limit)
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(3U, count_hits(self->r.loaded[i], &p, 3));
 		EXPECT_EQ(5U, count_hits(self->r.loaded[i], &p, 20));
+		/* Those over the limit go on to the next rule. */
+		bf_loaded_counters(self->r.loaded[i], counters);
+		EXPECT_EQ(23U, counters[1].pcnt);
+		EXPECT_EQ(NF_ACCEPT, run_packet(self->r.loaded[i], &p));
 	}
 }
 
