@@ -16,7 +16,7 @@ packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev
 	  iptables iproute2 iputils-ping netcat-openbsd procps util-linux)
 # What the tests need besides: the harness, captures, nat and conntrack to look at.
 [ "$what" = demo ] ||
-	packages+=(linux-source-6.1 xz-utils libpcap-dev nftables conntrack)
+	packages+=(linux-source-6.1 xz-utils libpcap-dev nftables conntrack ipset nfacct)
 # What virtual machines need: the emulator, and what makes an initramfs.
 [ "$what" != check-vm ] ||
 	packages+=(qemu-system-x86 cpio kmod binutils debian-archive-keyring)

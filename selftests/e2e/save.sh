@@ -16,17 +16,26 @@ here=$(dirname "$(readlink -f "$0")")
 support=${BUILD:-$(dirname "$BPFILTER")}/selftests/support
 lab_begin
 
-# The ipsets that a dump names must exist; which type they had cannot be told from it.
-make_sets() {
-	local name names
+# The ipsets and accounting objects that a dump names must exist; which type of set it was cannot be told
+# from it.
+make_objects() {
+	local name ns
 
-	names=$(grep -oE -- '(--match-set|--add-set|--del-set) [^ ]+' "$1" | sort -u -k 2,2)
-	[ -n "$names" ] || return 0
-	command -v ipset >/dev/null || return 1
-	while read -r _ name; do
-		inside kernel ipset create "$name" hash:net
-		inside bpf ipset create "$name" hash:net
-	done <<<"$names"
+	for name in $(words_after '--(match|add|del)-set' "$1"); do
+		for ns in kernel bpf; do
+			inside $ns ipset create "$name" hash:net
+		done
+	done
+	for name in $(words_after --nfacct-name "$1"); do
+		for ns in kernel bpf; do
+			inside $ns nfacct add "$name"
+		done
+	done
+}
+
+# words_after OPTION FILE: what follows it, each once.
+words_after() {
+	grep -oE -- "$1 +[^ ]+" "$2" | awk '{ print $2 }' | sort -u
 }
 
 # What the filter table uses that the README does not list, in words.
@@ -65,10 +74,7 @@ who_has() {
 compare() {
 	local name=$1 dump=$2 err
 
-	make_sets "$dump" || {
-		tap_skip "$name" "names ipsets, and there is no ipset tool"
-		return
-	}
+	make_objects "$dump"
 	err=$(inside kernel iptables-legacy-restore <"$dump" 2>&1) || {
 		tap_skip "$name" "this kernel does not take it: $(head -n 1 <<<"$err")"
 		return
