@@ -52,7 +52,7 @@ same() {
 	# the slow way to what could be had quickly
 	*"BPF_JSLT, BPF_REG_3, lengths[i], slow"*) return 0 ;;
 	# bf_range() makes no range of one value, and labels lead forward
-	*"never = range && op->a > op->b"* | *"else if (op->to >= 0)"*) return 0 ;;
+	*"op->a > op->b"* | *"else if (op->to >= 0)"* | *"else if (ops[i].to >= 0)"*) return 0 ;;
 	# no rule has room for so many matches
 	*"skip > UINT16_MAX"*) return 0 ;;
 	# the smaller or the larger of two that are equal

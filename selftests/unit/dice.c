@@ -69,11 +69,14 @@ static void add_tcp(struct dice *d, struct blob *b)
 	random_ports(d, tcp.spts);
 	random_ports(d, tcp.dpts);
 	tcp.flg_cmp = roll(d, 256) & tcp.flg_mask;
-	/* Those that look at options shall often get there. */
-	if (chance(d, 40))
-		tcp = (struct xt_tcp){{0, 65535}, {0, 65535}, .option = roll(d, 5) + 1};
 	if (chance(d, 30))
 		tcp.invflags = roll(d, XT_TCP_INV_MASK + 1);
+	/* Those that look at options shall often get there. */
+	if (chance(d, 40))
+		tcp = (struct xt_tcp){{0, 65535},
+				      {0, 65535},
+				      .option = roll(d, 5) + 1,
+				      .invflags = chance(d, 50) ? XT_TCP_INV_OPTION : 0};
 	blob_match(b, "tcp", 0, &tcp, sizeof(tcp));
 }
 

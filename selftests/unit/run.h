@@ -30,16 +30,19 @@ int run_interfaces(struct sandbox *s, struct packet *p);
 /* Run the program on a packet. What it returned, or -errno. */
 int run_packet(const struct bf_loaded *loaded, const struct packet *p);
 
+/* A table's programs: both forms, and one that takes each packet's bytes from pages. */
+enum { RUN_STRAIGHT, RUN_RECORDS, RUN_PAGED, RUN_PROGRAMS };
+
 /**
- * struct run - a table in both forms, to be compared with the model
+ * struct run - a table as programs, to be compared with the model
  * @b: the table
- * @loaded: straight-line, records; NULL where it does not fit
+ * @loaded: NULL where it does not fit
  * @with: what interfaces a packet has in each hook
  */
 struct run {
 	struct sandbox s;
 	struct blob b;
-	struct bf_loaded *loaded[2];
+	struct bf_loaded *loaded[RUN_PROGRAMS];
 	struct packet with[NF_INET_NUMHOOKS];
 };
 
