@@ -59,7 +59,7 @@ same() {
 	*"kernels < ours ? kernels : ours"* | *"next->depth > depth"* | *".cost > rules->max_cost"*) return 0 ;;
 	*".depth > rules->max_depth"* | *"x > BF_COST_MAX - y"*) return 0 ;;
 	# memory for one more than is needed; a cost that no packet pays to the last step
-	*"max_ops - rules->nr_ops < r->nr_ops"* | *"max_cost > MAX_CALLS"*) return 0 ;;
+	*"max_ops - rules->nr_ops < r->nr_ops"* | *"max_cost > MAX_C"*) return 0 ;;
 	esac
 	return 1
 }
