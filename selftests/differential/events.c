@@ -82,11 +82,55 @@ static const uint8_t *event_bytes(const struct events *evs, const struct event *
 	return (const uint8_t *)evs->bytes.s + ev->at;
 }
 
+/* Where a transport header has its checksum, and how long that is; 0 if it has no ports. */
+static unsigned int checksum_place(uint8_t proto, unsigned int *size)
+{
+	*size = proto == IPPROTO_SCTP ? 4 : 2;
+	switch (proto) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_SCTP:
+		return 8;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_DCCP:
+		return 6;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Two packets on the wire that differ in nothing but the source port, and the checksum with it: where two
+ * connections would become the same, source nat takes a port at random, from 1024 on.
+ */
+static bool differ_by_nat_port(const uint8_t *x, const uint8_t *y, unsigned int len)
+{
+	unsigned int hlen, size, sum;
+
+	if (len < sizeof(struct iphdr))
+		return false;
+	hlen = (x[0] & 15) * 4;
+	sum = checksum_place(x[9], &size);
+	if (!sum || (x[6] & 0x1f) || x[7] || len < hlen + sum + size)
+		return false;
+	if (x[hlen] < 4 || y[hlen] < 4)
+		return false;
+	return !memcmp(x, y, hlen) && !memcmp(x + hlen + 2, y + hlen + 2, sum - 2) &&
+	       !memcmp(x + hlen + sum + size, y + hlen + sum + size, len - hlen - sum - size);
+}
+
+static bool bytes_equal(const struct event *ev, const uint8_t *x, const uint8_t *y)
+{
+	return !memcmp(x, y, ev->len) ||
+	       (ev->where == EVENT_WIRE && differ_by_nat_port(x, y, ev->len));
+}
+
 static bool event_equal(const struct events *a, const struct event *x, const struct events *b,
 			const struct event *y)
 {
 	return x->where == y->where && x->in == y->in && x->out == y->out && x->mark == y->mark &&
-	       x->len == y->len && !memcmp(event_bytes(a, x), event_bytes(b, y), x->len);
+	       x->len == y->len && bytes_equal(x, event_bytes(a, x), event_bytes(b, y));
 }
 
 /* In order; a machine that processes packets on one CPU keeps it. */
