@@ -280,6 +280,8 @@ bool run_load_forms(struct run *r)
 
 		if (i == RUN_STRAIGHT && max_cost(&r->b) > STRAIGHT_COST)
 			continue;
+		if (i == RUN_PAGED && r->not_paged)
+			continue;
 		if (i == RUN_PAGED)
 			err = load_paged(&r->s, &r->b, &r->loaded[i], &why);
 		else

@@ -38,12 +38,14 @@ enum { RUN_STRAIGHT, RUN_RECORDS, RUN_PAGED, RUN_PROGRAMS };
  * @b: the table
  * @loaded: NULL where it does not fit
  * @with: what interfaces a packet has in each hook
+ * @not_paged: to save time, do without that program
  */
 struct run {
 	struct sandbox s;
 	struct blob b;
 	struct bf_loaded *loaded[RUN_PROGRAMS];
 	struct packet with[NF_INET_NUMHOOKS];
+	bool not_paged;
 };
 
 /* As sandbox_enter(). */
