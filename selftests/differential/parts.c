@@ -114,6 +114,7 @@ static bool both_hosts(struct session *s, struct ruleset *rules)
 void session_file(struct session *s, const char *path)
 {
 	unsigned long refused = s->refused, left = s->left;
+	const char *refusal = s->strict ? ", which both refuse" : " # SKIP refused by both";
 	struct ruleset rules;
 	struct text dump = {0};
 	bool ok;
@@ -128,7 +129,8 @@ void session_file(struct session *s, const char *path)
 		ok = both_hosts(s, &rules);
 		session_result(s, ok, "%s, %u rules%s%s", path, ruleset_rules(&rules),
 			       s->left != left ? ", left to ip_tables" : "",
-			       refused != s->refused ? " # SKIP refused by both" : "");
+			       refused != s->refused ? refusal : "");
+		/* What is left to ip_tables, or names ipsets that are not there: without those rules. */
 		if (s->strict && (s->left != left || s->refused != refused) && ok) {
 			left = s->left;
 			ruleset_reduce(&rules);
