@@ -2,16 +2,14 @@
 /*
  * Who has the table, and how it changes hands. See filter.h.
  *
- *		   replace, translatable: move_here()
+ *		   replace, translatable: bf_move_here()
  *	  ip_tables --------------------------------> programs
  *	    |    ^  <--------------------------------  |   ^
  *	    +----+   replace, not translatable, or     +---+
- *	    replace, detach: move_to_kernel()          replace: swap()
+ *	    replace, detach: bf_move_to_kernel()       replace: swap()
  *	    not translatable
  *
- * A swap is one store. A move switches two independent hooks, so packets are held in front of
- * them meanwhile (hold.h), and the pin "moving" tells a successor that it was under way: then the
- * switch decides, and what it does not name is removed.
+ * A swap is one store; for the moves see move.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,20 +23,7 @@
 #include "filter.h"
 #include "hold.h"
 #include "kernel_table.h"
-#include "load.h"
-#include "pins.h"
-
-struct bf_filter {
-	struct bf_env *env;
-	char name[64];
-	struct bf_pins pins;
-	struct bf_loaded *loaded; /* NULL: ip_tables has the table */
-	struct bf_ct_pin *ct_pin;
-	bool ct_used; /* there was a pin, now or before */
-	int kernel_sk;
-	struct bf_why why_kernel;
-	uint64_t replaced_at, replace_us;
-};
+#include "move.h"
 
 static uint64_t monotonic_ns(void)
 {
@@ -48,16 +33,14 @@ static uint64_t monotonic_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* The socket for ip_tables, opened when it is first needed. */
-static int kernel_socket(struct bf_filter *f)
+int bf_filter_socket(struct bf_filter *f)
 {
 	if (f->kernel_sk < 0)
 		f->kernel_sk = bf_kernel_socket();
 	return f->kernel_sk;
 }
 
-/* Conntrack must be there as long as a table looks at it, and not be there for one that does not. */
-static int want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why)
+int bf_filter_want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why)
 {
 	if (wanted && !f->ct_pin) {
 		int err = bf_ct_pin(&f->ct_pin, why);
@@ -72,28 +55,17 @@ static int want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why)
 	return 0;
 }
 
-/*
- * The last helper was interrupted in a move: the switch says who has the table. As long as ip_tables has
- * rules too, what they drop is dropped.
- */
-static int finish_move(struct bf_filter *f, struct bf_why *why)
+void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
+			      struct xt_counters *counters)
 {
-	int sk, err;
+	int err = bf_rcu_wait();
 
-	if (f->loaded) {
-		sk = kernel_socket(f);
-		err = sk < 0 ? sk : bf_kernel_clear(sk, NULL, NULL);
-		if (err)
-			return bf_why(why, err,
-				      "cannot finish the handover that a former helper had "
-				      "begun: %s",
-				      strerror(-err));
+	if (err)
 		bf_log(BF_LOG_WARN,
-		       "%s: finished the handover that a former helper had begun: "
-		       "the table is enforced by eBPF",
-		       f->name);
-	}
-	return bf_pins_set_moving(&f->pins, false);
+		       "%s: cannot wait for packets in flight (%s): the counters of the old "
+		       "table may lack the last ones",
+		       f->name, strerror(-err));
+	bf_loaded_counters(loaded, counters);
 }
 
 static int pick_up(struct bf_filter *f, struct bf_why *why)
@@ -116,7 +88,7 @@ static int pick_up(struct bf_filter *f, struct bf_why *why)
 	if (err)
 		return err;
 	if (bf_pins_is_moving(&f->pins))
-		err = finish_move(f, why);
+		err = bf_move_finish(f, why);
 	if (err)
 		return err;
 	if (!f->loaded) {
@@ -125,7 +97,7 @@ static int pick_up(struct bf_filter *f, struct bf_why *why)
 	}
 	bf_env_kernel(f->env, &kernel);
 	err = bf_pins_make(&f->pins, &kernel, why);
-	return err ?: want_conntrack(f, f->loaded->wants_conntrack, why);
+	return err ?: bf_filter_want_conntrack(f, f->loaded->wants_conntrack, why);
 }
 
 int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_filter **result,
@@ -199,7 +171,7 @@ int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
 		info->size = t->size;
 		return 0;
 	}
-	sk = kernel_socket(f);
+	sk = bf_filter_socket(f);
 	strcpy(info->name, "filter");
 	return sk < 0 ? sk : bf_kernel_get(sk, IPT_SO_GET_INFO, info, &len);
 }
@@ -213,7 +185,7 @@ static int kernel_entries(struct bf_filter *f, uint32_t size, void *entries)
 {
 	socklen_t len = sizeof(struct ipt_get_entries) + size;
 	struct ipt_get_entries *get = calloc(1, len);
-	int sk = kernel_socket(f), err;
+	int sk = bf_filter_socket(f), err;
 
 	if (!get)
 		return -ENOMEM;
@@ -250,7 +222,7 @@ int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len)
 	int sk;
 
 	if (!f->loaded) {
-		sk = kernel_socket(f);
+		sk = bf_filter_socket(f);
 		return sk < 0 ? sk : bf_kernel_set(sk, IPT_SO_SET_ADD_COUNTERS, value, len);
 	}
 	if (len < sizeof(*info) || info->num_counters != f->loaded->table->num_entries)
@@ -262,23 +234,6 @@ int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len)
 	return 0;
 }
 
-/*
- * The final counters of our table: no packet is in it any more. Failing to wait can only mean that the
- * last few packets are not counted, and must not undo a switch that has happened.
- */
-static void final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
-			   struct xt_counters *counters)
-{
-	int err = bf_rcu_wait();
-
-	if (err)
-		bf_log(BF_LOG_WARN,
-		       "%s: cannot wait for packets in flight (%s): the counters of the old "
-		       "table may lack the last ones",
-		       f->name, strerror(-err));
-	bf_loaded_counters(loaded, counters);
-}
-
 /* A new program for the old one: the store in the switch is the commit. */
 static int swap(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counters *old,
 		struct bf_why *why)
@@ -287,154 +242,16 @@ static int swap(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counter
 	int err = 0;
 
 	if (loaded->wants_conntrack)
-		err = want_conntrack(f, true, why);
+		err = bf_filter_want_conntrack(f, true, why);
 	err = err ?: bf_pins_switch(&f->pins, loaded->prog);
 	if (err) {
-		want_conntrack(f, before->wants_conntrack, NULL);
+		bf_filter_want_conntrack(f, before->wants_conntrack, NULL);
 		return err;
 	}
 	f->loaded = loaded;
-	final_counters(f, before, old);
+	bf_filter_final_counters(f, before, old);
 	bf_loaded_free(before);
-	want_conntrack(f, loaded->wants_conntrack, NULL);
-	return 0;
-}
-
-/* Hold packets if the kernel can; if not, they may pass both tables for a moment, which is the
- * safe side: what either drops is dropped. */
-static struct bf_hold *hold_packets(struct bf_filter *f)
-{
-	struct bf_hold *hold = NULL;
-	struct bf_why why = {};
-
-	if (bf_hold_begin(&hold, &why)) {
-		bf_log(BF_LOG_WARN,
-		       "%s: packets cannot be held during the handover (%s): some may be "
-		       "counted by both tables",
-		       f->name, why.text);
-		return NULL;
-	}
-	return hold;
-}
-
-/* The kernel's counters as of the end of its table, in the caller's number. */
-static int take_kernel_table(struct bf_filter *f, uint32_t num_counters, struct xt_counters *old)
-{
-	struct xt_counters *final = NULL;
-	uint32_t nr = 0;
-	int err = bf_kernel_clear(f->kernel_sk, &final, &nr);
-
-	if (!err && nr == num_counters)
-		memcpy(old, final, nr * sizeof(*old));
-	free(final);
-	return err;
-}
-
-/*
- * No hook may come or go in front of the hold while packets are held: the kernel drops them when one goes, and
- * resumes them at a wrong place when one comes. Conntrack's hooks go with its last user, which can be the kernel's
- * table that is emptied, or a pin that we gave up, which the kernel takes a while to release; and they come with a
- * table of the kernel's that looks at conntrack. So it is pinned before packets are held wherever that may be.
- */
-static void pin_conntrack_for_move(struct bf_filter *f, bool to_kernel)
-{
-	struct bf_kernel_table *table;
-	bool used = f->ct_used;
-
-	if (to_kernel) {
-		/* The kernel has judged the new table and has loaded what that needs. */
-		used |= !access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK);
-	} else if (!used && !bf_kernel_read(f->kernel_sk, &table)) {
-		used = !bf_kernel_table_is_empty(table);
-		bf_kernel_table_free(table);
-	}
-	if (used)
-		want_conntrack(f, true, NULL);
-}
-
-static int move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num_counters,
-		     struct xt_counters *old, struct bf_why *why)
-{
-	struct bf_kernel kernel;
-	struct bf_hold *hold;
-	int err;
-
-	bf_env_kernel(f->env, &kernel);
-	err = want_conntrack(f, loaded->wants_conntrack, why);
-	pin_conntrack_for_move(f, false);
-	err = err ?: bf_pins_make(&f->pins, &kernel, why);
-	err = err ?: bf_pins_set_moving(&f->pins, true);
-	if (err)
-		goto fail;
-	hold = hold_packets(f);
-	err = bf_pins_switch(&f->pins, loaded->prog);
-	if (!err) {
-		err = take_kernel_table(f, num_counters, old);
-		if (err)
-			bf_pins_switch(&f->pins, -1);
-	}
-	bf_hold_end(hold);
-	if (err)
-		goto fail;
-	bf_pins_set_moving(&f->pins, false);
-	f->loaded = loaded;
-	want_conntrack(f, loaded->wants_conntrack, NULL);
-	return 0;
-fail:
-	bf_pins_remove(&f->pins);
-	want_conntrack(f, false, NULL);
-	return err;
-}
-
-/*
- * The two tables change places. @keep: it is the same table, and its counters go along. On error it is
- * ours that is in force.
- */
-static int switch_to_kernel(struct bf_filter *f, const void *replace, size_t len,
-			    struct xt_counters *old, bool keep)
-{
-	int err = bf_kernel_replace(f->kernel_sk, replace, len, NULL, NULL);
-
-	if (err)
-		return err;
-	err = bf_pins_switch(&f->pins, -1);
-	if (!err) {
-		final_counters(f, f->loaded, old);
-		if (keep)
-			err = bf_kernel_add_counters(f->kernel_sk, old,
-						     f->loaded->table->num_entries);
-	}
-	/* One after the other, so that one of the two is always in force. */
-	if (err && !bf_pins_switch(&f->pins, f->loaded->prog))
-		bf_kernel_clear(f->kernel_sk, NULL, NULL);
-	return err;
-}
-
-/* @old receives the final counters of our table. On error it stays in force. */
-static int move_to_kernel(struct bf_filter *f, const void *replace, size_t len,
-			  struct xt_counters *old, bool keep, struct bf_why *why)
-{
-	int err, sk = kernel_socket(f);
-	struct bf_hold *hold;
-
-	if (sk < 0)
-		return bf_why(why, sk, "ip_tables cannot be reached (%s)", strerror(-sk));
-	err = bf_pins_set_moving(&f->pins, true);
-	if (err)
-		return err;
-	pin_conntrack_for_move(f, true);
-	hold = hold_packets(f);
-	err = switch_to_kernel(f, replace, len, old, keep);
-	bf_hold_end(hold);
-	if (err) {
-		bf_pins_set_moving(&f->pins, false);
-		want_conntrack(f, f->loaded->wants_conntrack, NULL);
-		return err;
-	}
-	bf_loaded_free(f->loaded);
-	f->loaded = NULL;
-	bf_pins_remove(&f->pins);
-	want_conntrack(f, false, NULL);
+	bf_filter_want_conntrack(f, loaded->wants_conntrack, NULL);
 	return 0;
 }
 
@@ -443,7 +260,7 @@ static int replace_in_kernel(struct bf_filter *f, const struct ipt_replace *repl
 			     struct xt_counters *old)
 {
 	struct ipt_replace *copy = malloc(len);
-	int sk = kernel_socket(f), err;
+	int sk = bf_filter_socket(f), err;
 
 	if (!copy)
 		return -ENOMEM;
@@ -484,7 +301,7 @@ static int translate(struct bf_filter *f, struct bf_table *table, uint64_t start
 
 static int judge(struct bf_filter *f, const void *replace, size_t len)
 {
-	int sk = kernel_socket(f);
+	int sk = bf_filter_socket(f);
 
 	return sk < 0 ? sk : bf_kernel_judge(sk, replace, len);
 }
@@ -498,7 +315,7 @@ static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, siz
 	/* The kernel compares the number of counters last, and is asked before packets are held. */
 	if (f->loaded)
 		err = judge(f, replace, len) ?: check_num_counters(f, replace->num_counters) ?:
-		      move_to_kernel(f, replace, len, old, false, why);
+		      bf_move_to_kernel(f, replace, len, old, false, why);
 	else
 		err = replace_in_kernel(f, replace, len, old);
 	if (err)
@@ -532,7 +349,7 @@ static int replace_checked(struct bf_filter *f, struct bf_table *table,
 	if (f->loaded)
 		err = swap(f, loaded, old, &reason);
 	else
-		err = move_here(f, loaded, replace->num_counters, old, &reason);
+		err = bf_move_here(f, loaded, replace->num_counters, old, &reason);
 	if (err) {
 		bf_loaded_free(loaded);
 		if (!reason.text[0])
@@ -617,7 +434,7 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	if (!counters)
 		return -ENOMEM;
 	replace = as_replace(f->loaded->table, counters, &len);
-	err = replace ? move_to_kernel(f, replace, len, counters, true, why) : -ENOMEM;
+	err = replace ? bf_move_to_kernel(f, replace, len, counters, true, why) : -ENOMEM;
 	free(replace);
 	free(counters);
 	return err;
@@ -649,7 +466,7 @@ static void explain_kernel_table(struct bf_filter *f, struct bf_why *why)
 	struct bf_kernel_table *kt;
 	struct ipt_replace *replace;
 	struct bf_table *table = NULL;
-	int sk = bf_kernel_has_filter() == 1 ? kernel_socket(f) : -ENOENT;
+	int sk = bf_kernel_has_filter() == 1 ? bf_filter_socket(f) : -ENOENT;
 	size_t len;
 
 	if (sk < 0 || bf_kernel_read(sk, &kt))
