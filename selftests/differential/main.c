@@ -306,6 +306,7 @@ int main(int argc, char **argv)
 	duel_close(&s.duel[0]);
 	duel_close(&s.duel[1]);
 	lab_end(&lab);
+	packets_free(&s.captured);
 	printf("1..%u\n", s.test);
 	return s.failures != 0;
 }
