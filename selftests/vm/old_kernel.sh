@@ -16,9 +16,9 @@ trap 'ip netns del old 2>/dev/null; ip netns del peer 2>/dev/null; rm -rf "$T"' 
 # Nothing private here: what bpfilter does to the machine's own places is the question.
 unset BPFILTER_RUN_DIR BPFILTER_PIN_DIR
 ip netns add old && ip netns add peer || exit 1
-ip link add a netns old type veth peer name b netns peer
-ip -n old addr add 192.0.2.1/24 dev a && ip -n old link set a up
-ip -n peer addr add 192.0.2.2/24 dev b && ip -n peer link set b up
+ip link add to-peer netns old type veth peer name to-old netns peer
+ip -n old addr add 192.0.2.1/24 dev to-peer && ip -n old link set to-peer up
+ip -n peer addr add 192.0.2.2/24 dev to-old && ip -n peer link set to-old up
 
 old() {
 	nsenter --net=/run/netns/old "$@"
@@ -28,11 +28,11 @@ pings() {
 	nsenter --net=/run/netns/peer ping -q -n -c 1 -W 2 192.0.2.1 >/dev/null
 }
 
-# What there is now of everything that bpfilter makes when it works: processes, folders, pins, mounts,
-# BPF programs and maps, nf_tables.
+# What there is now of everything that bpfilter makes when it works: processes, sockets, pins, mounts,
+# nf_tables, modules that it caused to be loaded, rules. Its locks and its log may stay in /run.
 traces() {
 	pgrep -x bpfilter
-	find /run/bpfilter 2>/dev/null
+	find /run/bpfilter -type f ! -name '*.lock' ! -name '*.log' -o -type s 2>/dev/null
 	find /sys/fs/bpf -mindepth 1
 	cat /proc/self/mounts
 	grep -c . /proc/modules
