@@ -93,8 +93,14 @@ static int connect_helper(int *exit_code)
 
 static int say_failed(const char *what, int err)
 {
-	bf_log(BF_LOG_ERR, "%s: %s", what,
-	       err == -ECONNRESET ? "the helper has died; try again" : strerror(-err));
+	const char *why = strerror(-err);
+
+	if (err == -ECONNRESET)
+		why = "the helper has died; try again";
+	else if (err == -EBUSY)
+		why = "ip_tables has rules of its own, set outside of bpfilter, which would be lost: "
+		      "remove those first (iptables-legacy -F), and set its policies to ACCEPT";
+	bf_log(BF_LOG_ERR, "%s: %s", what, why);
 	return err == -ECONNRESET ? BF_EXIT_NO_HELPER : BF_EXIT_FAILED;
 }
 
@@ -124,6 +130,7 @@ int bf_cmd_status(int argc, char **argv)
 int bf_cmd_detach(int argc, char **argv)
 {
 	int sk, err, exit_code, netns = -1;
+	uint32_t count = 0;
 	size_t len;
 	void *data;
 	int all = parse(argc, argv, "all", detach_usage, &exit_code);
@@ -144,6 +151,11 @@ int bf_cmd_detach(int argc, char **argv)
 		close(netns);
 	if (err)
 		return say_failed("detach", err);
+	memcpy(&count, data, len < sizeof(count) ? len : sizeof(count));
 	free(data);
+	if (count)
+		printf("%u table%s given back to ip_tables\n", count, count == 1 ? "" : "s");
+	else
+		printf("nothing to give back%s\n", all ? "" : " in this network namespace");
 	return 0;
 }

@@ -26,7 +26,7 @@ static const char usage[] =
 	"\n"
 	"Exit status: that of COMMAND, 128+N if signal N killed it, or\n"
 	"    2  wrong usage\n"
-	"  118  COMMAND is an iptables, and there is none on the machine\n"
+	"  118  COMMAND is an iptables-legacy, and there is none on the machine\n"
 	"  119  below another \"bpfilter run\"\n"
 	"  120  a privilege is missing\n"
 	"  121  bpffs cannot be mounted or written\n"
@@ -83,13 +83,26 @@ static int parse(int argc, char **argv)
 	return 0;
 }
 
+static bool is_iptables(const char *name)
+{
+	static const char *const names[] = {
+		"iptables",	   "iptables-save",	   "iptables-restore",
+		"iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static int say_not_found(const char *command, int err)
 {
 	if (err == -EACCES) {
 		bf_log(BF_LOG_ERR, "%s: found, but it cannot be executed", command);
 		return BF_EXIT_CANNOT_EXEC;
 	}
-	if (has_prefix(base_name(command), "iptables")) {
+	if (is_iptables(base_name(command))) {
 		bf_log(BF_LOG_ERR,
 		       "%s: not found: install the package that has iptables-legacy (Debian, "
 		       "Ubuntu: apt install iptables)",

@@ -437,7 +437,20 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	err = replace ? bf_move_to_kernel(f, replace, len, counters, true, why) : -ENOMEM;
 	free(replace);
 	free(counters);
-	return err;
+	if (err)
+		return err;
+	f->replaced_at = f->replace_us = 0;
+	bf_why(&f->why_kernel, 0,
+	       "it was detached; the next change below \"bpfilter run\" moves it to eBPF again");
+	return 0;
+}
+
+void bf_filter_abandon(struct bf_filter *f)
+{
+	bf_loaded_free(f->loaded);
+	f->loaded = NULL;
+	bf_pins_remove(&f->pins);
+	bf_filter_want_conntrack(f, false, NULL);
 }
 
 static void count_rules(const struct bf_table *t, struct bf_filter_status *status)
@@ -509,6 +522,7 @@ int bf_filter_status(struct bf_filter *f, struct bf_filter_status *status)
 		return 0;
 	}
 	status->ours = true;
+	status->also_kernel = bf_filter_socket(f) >= 0 && bf_move_kernel_has_rules(f);
 	count_rules(l->table, status);
 	status->prog_ids[0] = bf_pins_root_id(&f->pins);
 	status->prog_ids[1] = l->prog_id;

@@ -75,12 +75,18 @@ void bf_filter_event(struct bf_filter *f);
  * remove everything of ours from the namespace. */
 int bf_filter_detach(struct bf_filter *f, struct bf_why *why);
 
+/* Remove everything of ours from a namespace that nobody uses, the rules too. */
+void bf_filter_abandon(struct bf_filter *f);
+
 /**
  * struct bf_filter_status - a picture of it, for people
+ * @also_kernel: the table is ours, and ip_tables has rules too, set by a call that did not reach us;
+ *	packets pass both
  * @why_kernel: why the kernel has the table; empty if nothing needs to be said
  */
 struct bf_filter_status {
 	bool ours;
+	bool also_kernel;
 	enum bf_placement placement;
 	uint32_t rules;	      /* as iptables counts entries, without policies and ERROR */
 	uint32_t chains;      /* user chains */

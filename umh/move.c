@@ -45,6 +45,18 @@ static int take_kernel_table(struct bf_filter *f, uint32_t num_counters, struct 
 	return err;
 }
 
+bool bf_move_kernel_has_rules(struct bf_filter *f)
+{
+	struct bf_kernel_table *table;
+	bool empty;
+
+	if (bf_kernel_read(f->kernel_sk, &table))
+		return false;
+	empty = bf_kernel_table_is_empty(table);
+	bf_kernel_table_free(table);
+	return !empty;
+}
+
 /*
  * No hook may come or go in front of the hold while packets are held: the kernel drops them when one goes, and
  * resumes them at a wrong place when one comes. Conntrack's hooks go with its last user, which can be the kernel's
@@ -53,16 +65,13 @@ static int take_kernel_table(struct bf_filter *f, uint32_t num_counters, struct 
  */
 static void pin_conntrack_for_move(struct bf_filter *f, bool to_kernel)
 {
-	struct bf_kernel_table *table;
 	bool used = f->ct_used;
 
-	if (to_kernel) {
+	if (to_kernel)
 		/* The kernel has judged the new table and has loaded what that needs. */
 		used |= !access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK);
-	} else if (!used && !bf_kernel_read(f->kernel_sk, &table)) {
-		used = !bf_kernel_table_is_empty(table);
-		bf_kernel_table_free(table);
-	}
+	else
+		used = used || bf_move_kernel_has_rules(f);
 	if (used)
 		bf_filter_want_conntrack(f, true, NULL);
 }
@@ -133,6 +142,11 @@ int bf_move_to_kernel(struct bf_filter *f, const void *replace, size_t len, stru
 
 	if (sk < 0)
 		return bf_why(why, sk, "ip_tables cannot be reached (%s)", strerror(-sk));
+	if (bf_move_kernel_has_rules(f))
+		return bf_why(
+			why, -EBUSY,
+			"the table cannot go to ip_tables, which has rules of its own, set outside "
+			"of bpfilter, that would be lost: remove those first");
 	err = bf_pins_set_moving(&f->pins, true);
 	if (err)
 		return err;

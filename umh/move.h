@@ -52,13 +52,16 @@ void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loade
 int bf_move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num_counters,
 		 struct xt_counters *old, struct bf_why *why);
 
+/* Has ip_tables more than three policies ACCEPT? bf_filter_socket() must have succeeded. */
+bool bf_move_kernel_has_rules(struct bf_filter *f);
+
 /**
  * bf_move_to_kernel - give a table to ip_tables where ours was in force
  * @replace, @len: an IPT_SO_SET_REPLACE option value
  * @old: receives the final counters of our table
  * @keep: it is the same table, and its counters go along
  *
- * On error our table stays in force.
+ * On error our table stays in force. -EBUSY: ip_tables has rules of its own, which would be lost.
  */
 int bf_move_to_kernel(struct bf_filter *f, const void *replace, size_t len, struct xt_counters *old,
 		      bool keep, struct bf_why *why);

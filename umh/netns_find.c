@@ -282,6 +282,14 @@ static void process_name(const char *pid, char *name, size_t size)
 	snprintf(name, size, "pid %s (%s)", pid, comm);
 }
 
+/* The namespace of the machine, or of the container, itself. */
+static bool is_initial(ino_t inode)
+{
+	struct stat st;
+
+	return stat("/proc/1/ns/net", &st) == 0 && st.st_ino == inode;
+}
+
 static int report(struct scan *s, ino_t inode, int dir, const char *path, const char *name,
 		  const char *pid)
 {
@@ -299,6 +307,8 @@ static int report(struct scan *s, ino_t inode, int dir, const char *path, const 
 		close(fd);
 		return 0;
 	}
+	if (!name && is_initial(inode))
+		name = "init";
 	if (!name) {
 		process_name(pid, text, sizeof(text));
 		name = text;

@@ -167,6 +167,10 @@ static void put_ours(FILE *f, const struct bf_filter_status *s)
 	put_label(f, "program ids");
 	fprintf(f, "%u (root), %u (table)\n", s->prog_ids[0], s->prog_ids[1]);
 	put_last_replace(f, s);
+	if (s->also_kernel) {
+		put_label(f, "besides");
+		fprintf(f, "ip_tables has rules too, set outside of bpfilter: packets pass both\n");
+	}
 }
 
 static void put_kernels(FILE *f, const struct bf_filter_status *s)
@@ -268,6 +272,7 @@ static void put_json_status(FILE *f, const struct bf_filter_status *s)
 		fprintf(f, "null");
 	if (!s->ours)
 		return;
+	fprintf(f, ",\n      \"also_kernel\": %s", s->also_kernel ? "true" : "false");
 	put_member_string(f, "placement", placement_name(s->placement));
 	put_member_string(f, "form", s->form);
 	put_member_number(f, "rules", s->rules);

@@ -239,6 +239,11 @@ static bool is_needless(struct bf_worker *w)
 	if (bf_netns_in_use(w->inode))
 		return false;
 	err = bf_filter_detach(w->filter, &why);
+	if (err == -EBUSY) {
+		/* Somebody has set rules for ip_tables, and gone. */
+		bf_filter_abandon(w->filter);
+		err = 0;
+	}
 	if (err)
 		bf_log(BF_LOG_ERR, "%s: nobody uses the namespace any more, but it cannot go: %s",
 		       w->name, why.text[0] ? why.text : strerror(-err));
@@ -310,6 +315,8 @@ static void name_namespace(char *name, size_t size, ino_t inode)
 	struct stat st;
 
 	snprintf(name, size, "net:[%lu]", (unsigned long)inode);
+	if (stat("/proc/1/ns/net", &st) == 0 && st.st_ino == inode)
+		snprintf(name, size, "init");
 	while (dir && (d = readdir(dir))) {
 		if (fstatat(dirfd(dir), d->d_name, &st, 0) || st.st_ino != inode ||
 		    !S_ISREG(st.st_mode))

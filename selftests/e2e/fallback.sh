@@ -108,4 +108,37 @@ same "a third one knows nothing of either" "-P INPUT ACCEPT
 -P FORWARD DROP
 -P OUTPUT ACCEPT" "$(filtered client iptables-legacy -S)"
 
+# --- rules that ip_tables got outside of bpfilter ------------------------------------------
+
+# says TEXT COMMAND...: is it in what the command prints?
+says() {
+	local text=$1
+
+	shift
+	"$@" | grep -qF -- "$text"
+}
+
+detach_client() {
+	inside client "$BPFILTER" detach 2>&1
+}
+
+outside="-A INPUT -p udp -j DROP"
+# shellcheck disable=SC2086
+inside client iptables-legacy $outside
+mine=$(filtered client iptables-legacy -S)
+expect "status tells of rules set outside" says 'ip_tables has rules too' "$BPFILTER" status
+expect "a table that ip_tables would have to take is refused" \
+	cannot filtered client iptables-legacy -A INPUT -j REJECT
+expect "so is a detach" cannot inside client "$BPFILTER" detach
+expect "with the reason" says 'rules of its own' detach_client
+expect "nothing of them is lost" says "$outside" inside client iptables-legacy -S
+same "nor of ours" "$mine" "$(filtered client iptables-legacy -S)"
+inside client iptables-legacy -F
+same "a detach says what it did" "1 table given back to ip_tables" \
+	"$(inside client "$BPFILTER" detach)"
+same "the rules are with ip_tables then" "$mine" "$(inside client iptables-legacy -S)"
+same "a second one has nothing to do" "nothing to give back in this network namespace" \
+	"$(inside client "$BPFILTER" detach)"
+expect "and status says so" says 'was detached' "$BPFILTER" status
+
 tap_end
