@@ -147,8 +147,15 @@ void bf_pins_remove(struct bf_pins *pins)
 {
 	int i;
 
-	for (i = 0; i < NR_LINKS; i++)
+	/*
+	 * Detached by name: a link that only loses its last reference is detached some time later, and has its
+	 * priority until then. A table that moved often and fast could find all of them taken.
+	 */
+	for (i = 0; i < NR_LINKS; i++) {
+		if (pins->links[i] >= 0)
+			bpf_link_detach(pins->links[i]);
 		unpin(pins, link_names[i]);
+	}
 	unpin(pins, "switch");
 	unpin(pins, "moving");
 	bf_pins_close(pins);
