@@ -11,6 +11,7 @@
 #ifndef _UAPI_LINUX_BPFILTER_H
 #define _UAPI_LINUX_BPFILTER_H
 
+#include <linux/ioctl.h>
 #include <linux/types.h>
 
 #define BPFILTER_VERSION 1
@@ -34,7 +35,7 @@
  * Payload: for a set, the whole option value, copied from the caller once; for a
  * get, as much of it as the caller gave, at most the fixed head that the option
  * reads. The network namespace of the caller's socket travels beside the header
- * (as SCM_RIGHTS on a socket).
+ * (as SCM_RIGHTS on a socket, as BPFILTER_IOC_NETNS on the device).
  */
 struct bpfilter_request {
 	__u32 version;
@@ -61,5 +62,102 @@ struct bpfilter_reply {
 	__s32 error;
 	__u32 len;
 };
+
+/*
+ * /dev/bpfilter, by which the module and the helper talk. One process has it open.
+ *
+ * read() takes the next request, header and payload, which must fit: -EMSGSIZE if not, and it is
+ * still the next (FIONREAD tells how long it is). write() takes one reply, whole. -ENOENT
+ * if nobody waits for it (any more), -EINVAL if it is not one, or too long for its request; the
+ * request waits on then. Before BPFILTER_IOC_READY there are no requests: -EAGAIN. The process
+ * that has opened it sees the kernel's own ip_tables in its own socket options.
+ *
+ * On close, a set that had been read fails with -EAGAIN, and all other requests wait for the next
+ * who opens it.
+ */
+#define BPFILTER_DEVICE "/dev/bpfilter"
+
+#define BPFILTER_NS_OWNED  (1 << 0) /* the filter table of the namespace is the helper's */
+#define BPFILTER_NS_MOVING (1 << 1) /* a note for the next helper */
+#define BPFILTER_NS_HOOK   (1 << 2) /* the module's hooks are registered */
+#define BPFILTER_NS_KEEP   (1 << 3) /* NS_SET: whatever program there is stays */
+
+/* What a program wants to find in struct bpfilter_packet beyond what is always there. */
+#define BPFILTER_WANT_CT	     (1 << 0)			  /* ct_* */
+#define BPFILTER_WANT_TYPE(dir, dev) (1 << (4 + (dir)*3 + (dev))) /* addr_type[dir][dev] */
+
+/**
+ * struct bpfilter_ns - what the module keeps about a network namespace
+ * @netns: descriptor of the namespace
+ * @flags: BPFILTER_NS_*
+ * @prog: set: descriptor of a program of type BPF_PROG_TYPE_SCHED_CLS for the hooks, or -1.
+ *	get: the program's id, or 0
+ * @want: BPFILTER_WANT_*
+ *
+ * The hooks are at NF_INET_LOCAL_IN, NF_INET_FORWARD and NF_INET_LOCAL_OUT, at ip_tables' filter
+ * priority; without a program they accept. The program gets the packet as its context, from
+ * its IP header on, and returns NF_ACCEPT or NF_DROP (anything else drops). In cb[0] and cb[1] it finds
+ * the address of a struct bpfilter_packet (the lower half first), for bpf_probe_read_kernel(), which
+ * ends with the call. It may write the mark.
+ */
+struct bpfilter_ns {
+	__s32 netns;
+	__u32 flags;
+	__s32 prog;
+	__u32 want;
+};
+
+/**
+ * struct bpfilter_packet - what a program at the module's hooks is told about a packet
+ *
+ * All numbers are in host byte order. @fragoff is in units of 8 bytes; @l4len counts the
+ * bytes behind the IP header; @sport to @tcp_flags are 0 in a later fragment, and where the packet is
+ * shorter than 4, 8 and 20 bytes from there. Names are padded with zeroes, all zero where there
+ * is no such interface. @ct_state has the bits of XT_CONNTRACK_STATE_*, the other ct_* are 0 for a
+ * packet without an entry. @addr_type is what inet_dev_addr_type() says of the source
+ * and the destination, on any interface, on @in, and on @out.
+ */
+struct bpfilter_packet {
+	__u32 saddr, daddr;
+	__u32 protocol;
+	__u32 fragoff;
+	__u32 l4len;
+	__u32 len;
+	__u32 mark;
+	__u32 hook; /* NF_INET_LOCAL_IN, ... */
+	__u32 sport, dport;
+	__u32 icmp; /* type << 8 | code */
+	__u32 tcp_flags;
+	char in[16];
+	char out[16];
+	__u32 ct_state;
+	__u32 ct_status;
+	__u32 ct_dir;
+	__u32 ct_protocol;
+	__u32 ct_orig_saddr, ct_orig_daddr;
+	__u32 ct_repl_saddr, ct_repl_daddr;
+	__u32 ct_orig_sport, ct_orig_dport;
+	__u32 ct_repl_sport, ct_repl_dport;
+	__u32 ct_expires; /* seconds */
+	__u32 thoff;	  /* bytes of the IP header */
+	__u8 addr_type[2][3];
+	__u8 pad[2];
+};
+
+/* The helper speaks this BPFILTER_VERSION and wants requests from now on. -EPROTO: another. */
+#define BPFILTER_IOC_READY  _IOW('B', 0x60, __u32)
+/* A descriptor of the network namespace of the request with this id. */
+#define BPFILTER_IOC_NETNS  _IOW('B', 0x61, __u64)
+/*
+ * Set or get the state of a namespace. A program takes the place of another in one store, for all hooks,
+ * and on return no packet is in the old one. With @flags 0 the hooks are unregistered. A namespace
+ * that is owned, or has hooks, keeps the module loaded; the state ends with the namespace.
+ */
+#define BPFILTER_IOC_NS_SET _IOW('B', 0x62, struct bpfilter_ns)
+#define BPFILTER_IOC_NS_GET _IOWR('B', 0x63, struct bpfilter_ns)
+/* On return, every packet that was in a netfilter hook has left it. */
+#define BPFILTER_IOC_SYNC   _IO('B', 0x64)
+/* Intercept nothing from now on; opening the device again ends that. -EBUSY while a namespace is owned. */
+#define BPFILTER_IOC_STOP   _IO('B', 0x65)
 
 #endif /* _UAPI_LINUX_BPFILTER_H */

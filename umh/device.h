@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * /dev/bpfilter as the helper sees it: the module's requests come from here, and the module is told
+ * here which namespaces are ours and what runs at its hooks. See uapi/bpfilter.h.
+ *
+ * A namespace is that of the calling thread throughout. All functions may be called on any thread.
+ */
+#ifndef BPFILTER_DEVICE_H
+#define BPFILTER_DEVICE_H
+
+#include "bpfilter.h"
+#include "uapi/bpfilter.h"
+
+struct bf_device;
+
+/* Is the module loaded? */
+bool bf_device_exists(void);
+
+/**
+ * bf_device_open - become the one who has it open
+ *
+ * From now on this process' own socket options are ip_tables' own. No requests arrive before
+ * bf_device_ready(). -ENOENT: the module is not loaded; -EBUSY: another process has it; -EPERM.
+ */
+int bf_device_open(struct bf_device **device, struct bf_why *why);
+void bf_device_close(struct bf_device *device);
+
+/* For poll(2) and epoll(7). */
+int bf_device_fd(const struct bf_device *device);
+
+/* What former helpers left is taken up: have requests sent. -EPROTO: the module is of another version. */
+int bf_device_ready(struct bf_device *device);
+
+/**
+ * bf_device_read - the next request
+ * @payload: receives req->len bytes from malloc, for the caller to free; NULL if req->len is 0
+ * @netns: receives a descriptor of the namespace, for the caller to close
+ *
+ * Does not wait. 0, -EAGAIN if there is none, or -errno. A request that cannot be taken for want of
+ * memory or descriptors is answered with that error here, and -EAGAIN returned.
+ */
+int bf_device_read(struct bf_device *device, struct bpfilter_request *req, void **payload,
+		   int *netns);
+
+/* Answer a request. @data is only read. A caller that is gone is no error. */
+int bf_device_reply(struct bf_device *device, uint64_t id, int error, const void *data, size_t len);
+
+/**
+ * bf_device_ns_set - tell the module about this namespace
+ * @flags: BPFILTER_NS_*
+ * @prog: a program for the module's hooks, or -1; ignored with BPFILTER_NS_KEEP
+ * @want: BPFILTER_WANT_*
+ */
+int bf_device_ns_set(struct bf_device *device, uint32_t flags, int prog, uint32_t want);
+
+/* @prog_id: receives the id of the program at the hooks, or 0. */
+int bf_device_ns_get(struct bf_device *device, uint32_t *flags, uint32_t *prog_id);
+
+/* Wait until every packet that is now in a netfilter hook has left it; some microseconds. */
+int bf_device_sync(struct bf_device *device);
+
+/* Have nothing intercepted any more. -EBUSY while a namespace is owned. */
+int bf_device_stop(struct bf_device *device);
+
+#endif /* BPFILTER_DEVICE_H */
