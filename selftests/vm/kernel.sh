@@ -1,19 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel.sh 6.1|6.12|7.2 DIR - fetch that kernel from Debian and unpack it
+# kernel.sh 6.1|6.12|7.2 DIR - fetch that kernel from Debian, and what builds modules for it
 #
-# DIR receives vmlinuz, release (the text of "uname -r") and lib/modules/, with those modules that
-# the tests may need. Nothing is done if it is all there. Needs no root and changes nothing
-# outside of DIR: apt works in folders of its own there, and checks signatures as ever. The archive
-# is the one that this machine already uses, whatever it is.
+# DIR receives
+#   vmlinuz, release (the text of "uname -r") and lib/modules/, with those modules that the tests may need;
+#   tree/, a small root file system of the same release of Debian, to be entered with chroot, with the
+#   compiler that the kernel was built with and, in usr/src/linux-headers-RELEASE, its headers.
+# Nothing is done if it is all there. Needs no root and changes nothing outside of DIR: apt works in
+# folders of its own there, and checks signatures as ever. The archive is the one that this machine
+# already uses, whatever it is.
 
-set -eu
+set -eu -o pipefail
 
 version=${1:?usage: kernel.sh 6.1|6.12|7.2 DIR}
 dir=${2:?usage: kernel.sh 6.1|6.12|7.2 DIR}
-
-[ -s "$dir/release" ] && exit 0
 
 die() {
 	echo "kernel.sh: $*" >&2
@@ -27,6 +28,15 @@ case $version in
 7.2) suites=(sid) ;;
 *) die "no suite of Debian is known to have Linux $version: 6.1, 6.12 or 7.2" ;;
 esac
+
+mkdir -p "$dir"
+dir=$(readlink -f "$dir")
+apt=$dir/apt
+
+# One at a time; "release" is what is written last.
+exec 9>"$dir/lock"
+flock 9
+[ -d "$dir/tree" ] && [ -s "$dir/release" ] && exit 0
 
 # The small flavour for virtual machines: it boots in half the time and has all that is tested here.
 meta=linux-image-cloud-amd64
@@ -42,9 +52,6 @@ if [ -z "$archive" ]; then
 fi
 [ -n "$archive" ] || die "apt on this machine has no Debian archive: apt-get indextargets"
 
-mkdir -p "$dir"
-dir=$(readlink -f "$dir")
-apt=$dir/apt
 
 # apt_in SUITE COMMAND...: an apt command that knows of this suite only.
 apt_in() {
@@ -91,15 +98,60 @@ done
 [ -n "$found" ] || die "Linux $version could not be had, see above"
 
 echo "kernel.sh: Linux $version from Debian $found: ${packages[*]}" >&2
-rm -rf "${dir:?}"/{debs,unpacked,lib}
-mkdir "$dir/debs" "$dir/unpacked"
-(cd "$dir/debs" && apt_in "$found" apt-get download "${packages[@]}") >"$apt/log" 2>&1 || {
-	cat "$apt/log" >&2
-	die "the packages could not be fetched"
+rm -rf "${dir:?}"/{debs,unpacked,lib,tree,release}
+mkdir -p "$dir"/debs/{kernel,tree} "$dir/unpacked"
+
+# fetch FOLDER COMMAND...: the packages into that folder.
+fetch() {
+	(cd "$dir/debs/$1" && apt_in "$found" apt-get --no-install-recommends -y "${@:2}" \
+		-o Dir::Cache::archives="$dir/debs/$1") >"$apt/log" 2>&1 || {
+		cat "$apt/log" >&2
+		die "the packages could not be fetched"
+	}
 }
-for deb in "$dir"/debs/*.deb; do
+
+# version_of FOLDER NAME: of a package that was fetched.
+version_of() {
+	dpkg-deb -f "$dir/debs/$1/$2"_*.deb Version
+}
+
+# Those of the headers by name alone: as a dependency they have the kernel's package, and that has
+# what makes an initramfs. What they need of compiler and tools is among their dependencies.
+make_tree() {
+	local image=$1 headers common deb d
+	local -a tools=(bash coreutils dash diffutils findutils grep gzip make mawk perl-base sed sparse
+			xz-utils)
+
+	headers=linux-headers-${image#linux-image-}
+	common=${headers%-cloud-amd64}-common
+	mapfile -t -O ${#tools[@]} tools < <(apt_in "$found" apt-cache show "$headers" 2>/dev/null |
+		grep '^Depends:' | grep -oE '(linux-kbuild|linux-compiler-gcc|gcc)-[0-9][^ ,]*' | sort -u)
+	fetch tree install --download-only "${tools[@]}"
+	fetch tree download "$headers" "$common"
+	for d in "$headers" "$common"; do
+		[ "$(version_of tree "$d")" = "$(version_of kernel "$image")" ] ||
+			die "$d is not of the version of $image"
+	done
+
+	mkdir -p "$dir"/tree.new/{dev,proc,sys,tmp,build,usr/{bin,sbin,lib,lib64}}
+	for d in bin sbin lib lib64; do
+		ln -s "usr/$d" "$dir/tree.new/$d"
+	done
+	for deb in "$dir"/debs/tree/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/tree.new" --keep-directory-symlink \
+			--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' \
+			--exclude='./usr/share/locale/*'
+	done
+	# A package's alternative, which its installation would have chosen.
+	ln -sf mawk "$dir/tree.new/usr/bin/awk"
+}
+
+rm -rf "$dir/tree.new"
+fetch kernel download "${packages[@]}"
+for deb in "$dir"/debs/kernel/*.deb; do
 	dpkg-deb -x "$deb" "$dir/unpacked"
 done
+make_tree "$(printf '%s\n' "${packages[@]}" | grep '^linux-image-')"
 
 # Newer packages have all of it below /usr/lib.
 for modules in "$dir"/unpacked/lib/modules/* "$dir"/unpacked/usr/lib/modules/*; do
@@ -127,5 +179,7 @@ awk -F '[: ]+' -v wanted="$wanted" '
 cp "$modules"/modules.builtin* "$modules/modules.order" "$dir/lib/modules/$release/"
 depmod -b "$dir" "$release"
 
+[ -d "$dir/tree.new/usr/src/linux-headers-$release" ] || die "the headers are not those of $release"
+mv "$dir/tree.new" "$dir/tree"
 rm -rf "${dir:?}"/{debs,unpacked,apt,list}
 echo "$release" >"$dir/release"
