@@ -30,6 +30,8 @@ struct bf_env {
 	struct bf_kernel kernel;
 	int clock_prog;
 	struct clock_sample *clock; /* shared with the clock program */
+	struct bf_device *device;
+	bool leaving;
 };
 
 const char *bf_run_dir(void)
@@ -147,6 +149,7 @@ static int probe_netfilter(struct bf_env *env, struct bf_why *why)
 			      "Linux 6.4 or later with CONFIG_NETFILTER_BPF_LINK is needed",
 			      strerror(-prog));
 	close(prog);
+	env->kernel.has_links = true;
 	return 0;
 }
 
@@ -287,4 +290,24 @@ uint64_t bf_env_jiffies(struct bf_env *env)
 		sample.jiffies = 0;
 	pthread_mutex_unlock(&env->lock);
 	return sample.jiffies;
+}
+
+struct bf_device *bf_env_device(struct bf_env *env)
+{
+	return __atomic_load_n(&env->device, __ATOMIC_ACQUIRE);
+}
+
+void bf_env_set_device(struct bf_env *env, struct bf_device *device)
+{
+	__atomic_store_n(&env->device, device, __ATOMIC_RELEASE);
+}
+
+bool bf_env_leaving(struct bf_env *env)
+{
+	return __atomic_load_n(&env->leaving, __ATOMIC_SEQ_CST);
+}
+
+void bf_env_set_leaving(struct bf_env *env, bool leaving)
+{
+	__atomic_store_n(&env->leaving, leaving, __ATOMIC_SEQ_CST);
 }

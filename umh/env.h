@@ -10,6 +10,7 @@
 #include "kernel.h"
 
 struct bf_env;
+struct bf_device;
 
 /* Exit codes of the commands, beyond 0 and what COMMAND of "run" returns. */
 enum bf_exit {
@@ -54,5 +55,23 @@ void bf_env_kernel(struct bf_env *env, struct bf_kernel *kernel);
 
 /* The kernel's jiffies now. Safe in any thread. */
 uint64_t bf_env_jiffies(struct bf_env *env);
+
+/**
+ * bf_env_device - the module's device, if this process has it open
+ *
+ * NULL if not. Safe in any thread; the device stays valid until the last worker has ended, but its
+ * functions return -ENODEV once it has been given up.
+ */
+struct bf_device *bf_env_device(struct bf_env *env);
+
+/* @device stays the caller's; NULL if there is none any more. Safe in any thread. */
+void bf_env_set_device(struct bf_env *env, struct bf_device *device);
+
+/*
+ * Are all tables on their way back to ip_tables, because bpfilter is being stopped? No table becomes
+ * ours then: a replace goes to ip_tables, whatever it holds. Safe in any thread.
+ */
+bool bf_env_leaving(struct bf_env *env);
+void bf_env_set_leaving(struct bf_env *env, bool leaving);
 
 #endif /* BPFILTER_ENV_H */
