@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# image.sh KERNEL-DIR CACHE-DIR OUT - make the initramfs that the tests run in
+# image.sh KERNEL-DIR CACHE-DIR OUT [MODULE] - make the initramfs that the tests run in
 #
 # A root file system of this machine's own programs, with the libraries that they need, the kernel's
-# modules from KERNEL-DIR, and this project's scripts and test programs below /bpfilter. $BUILD is
-# where the latter were built. What comes from the machine is kept in CACHE-DIR and made again
-# when a package has changed.
+# modules from KERNEL-DIR and our own, bpfilter as "make install" would install it, and this project's
+# scripts and test programs below /bpfilter. $BUILD is where all of ours was built. What comes from the
+# machine is kept in CACHE-DIR and made again when a package has changed.
 
 set -eu
 
-kernel=${1:?usage: image.sh KERNEL-DIR CACHE-DIR OUT}
-cache=${2:?usage: image.sh KERNEL-DIR CACHE-DIR OUT}
-out=${3:?usage: image.sh KERNEL-DIR CACHE-DIR OUT}
+kernel=${1:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
+cache=${2:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
+out=${3:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
+module=${4:-}
 : "${BUILD:?}"
 top=$(readlink -f "$(dirname "$0")/../..")
 
@@ -34,7 +35,7 @@ make_tools() {
 	local -a files
 
 	rm -rf "$root"
-	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,etc,var/lib,usr/{bin,sbin,lib,lib64}}
+	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,etc,var/lib,usr/{bin,sbin,lib,lib64,local/sbin}}
 	for d in bin sbin lib lib64; do
 		ln -s "usr/$d" "$root/$d"
 	done
@@ -50,38 +51,61 @@ make_tools() {
 	done
 	cp -L --parents "${files[@]}" "$root"
 	libraries "$root" "${files[@]}"
+	# Plain "iptables" is what others call it, Docker for one.
+	for path in iptables iptables-save iptables-restore; do
+		ln -sf xtables-legacy-multi "$root/usr/sbin/$path"
+	done
 }
 
 # The project as the tests see it: the clone, with what was built in build/.
 make_project() {
-	local to=$1/bpfilter program
+	local to=$1/bpfilter list=$1/programs program
 	local -a programs
 
 	mkdir -p "$to/build"
 	(cd "$top" && cp -a --parents README.md demo docs selftests/*.sh selftests/e2e \
 		selftests/rules selftests/vm "$to")
-	(cd "$BUILD" && find bpfilter selftests -type f -perm -u+x) >"$cache/programs"
+	(cd "$BUILD" && find bpfilter selftests -type f -perm -u+x) >"$list"
 	while read -r program; do
 		mkdir -p "$(dirname "$to/build/$program")"
 		strip -o "$to/build/$program" "$BUILD/$program"
-	done <"$cache/programs"
-	mapfile -t programs < <(sed "s,^,$to/build/," "$cache/programs")
+	done <"$list"
+	mapfile -t programs < <(sed "s,^,$to/build/," "$list")
+	rm "$list"
 	libraries "$1" "${programs[@]}"
+	ln "$to/build/bpfilter" "$1/usr/local/sbin/bpfilter"
+}
+
+make_modules() {
+	local release updates
+
+	release=$(<"$kernel/release")
+	cp -al "$(readlink -f "$kernel")/lib/modules" "$1/usr/lib/modules"
+	[ -n "$module" ] || return 0
+	updates=$1/usr/lib/modules/$release/updates
+	mkdir "$updates"
+	cp "$module" "$updates/bpfilter.ko"
+	# Not into the files that it shares with KERNEL-DIR.
+	rm -f "$updates"/../modules.{dep,alias,symbols,softdep,devname}*
+	depmod -b "$1" "$release"
 }
 
 mkdir -p "$cache"
 cache=$(readlink -f "$cache")
+exec 9>"$cache/lock"
+flock 9
 if ! [ "$cache/tools.made" -nt "$0" ] || ! [ "$cache/tools.made" -nt /var/lib/dpkg/status ]; then
 	make_tools "$cache/tools"
 	touch "$cache/tools.made"
 fi
 
-root=$cache/root
-rm -rf "$root"
+flock -u 9
+
 # Links, not copies; what is added below replaces nothing.
+root=$cache/root.$$
+trap 'rm -rf "$root"' EXIT
 cp -al "$cache/tools" "$root"
-cp -al "$(readlink -f "$kernel")/lib/modules" "$root/usr/lib/modules"
+make_modules "$root"
 make_project "$root"
 cp "$top/selftests/vm/init" "$root/init"
 (cd "$root" && find . -print0 | cpio -0o --quiet -H newc -R 0:0) >"$out"
-rm -rf "$root"

@@ -1,105 +1,200 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# vm.sh [-t SECONDS] KERNEL... - run the tests in virtual machines with other kernels
+# vm.sh [-j N] [-t SECONDS] [-v] KERNEL[:PART]... - run the tests in virtual machines with other kernels
 #
-# KERNEL is 6.1, 6.12 or 7.2. For each, one machine is booted that runs selftests/vm/suite.sh and may take
-# SECONDS. $TESTS, if set, is what to run instead of the whole suite: programs below the clone with
-# their arguments, separated by commas. What is fetched is kept in $BUILD/vm, with the console of
-# the last run. Ends with a line "N passed, N failed, N skipped", the total over all machines.
+# KERNEL is 6.1, 6.12 or 7.2. For each, the module is built, and for each part of the suite (suite.sh -l KERNEL
+# tells them) a machine is booted that runs it and may take SECONDS. N of them run at a time; the
+# output of each is shown when it has ended, or at once if N is 1. $TESTS, if set, is what to run instead
+# of the suite, all in one machine: programs below the clone with their arguments, separated by commas;
+# with -v all that they print is shown.
+#
+# What is fetched is kept in $VM_CACHE, which is $BUILD/vm unless set. $BUILD/vm-run/KERNEL receives the
+# module and, for each part, the console of the machine and the output of the tests. Ends with a line
+# "N passed, N failed, N skipped", the total over all machines.
 
 set -u
 
 here=$(dirname "$(readlink -f "$0")")
 : "${BUILD:?is the folder that it was built in}"
 export BUILD
-limit=2400
-while getopts t: opt; do
+usage="usage: vm.sh [-j N] [-t SECONDS] [-v] KERNEL[:PART]..."
+limit=1500 jobs=1 verbose=
+while getopts j:t:v opt; do
 	case $opt in
+	j) jobs=$OPTARG ;;
 	t) limit=$OPTARG ;;
-	*) exit 2 ;;
+	v) verbose=1 ;;
+	*) echo "$usage" >&2; exit 2 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || { echo "usage: vm.sh [-t SECONDS] KERNEL..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "$usage" >&2; exit 2; }
 
-cache=$BUILD/vm
-passed=0 failed=0 skipped=0
-summary=''
+export VM_CACHE=${VM_CACHE:-$BUILD/vm}
+run=$BUILD/vm-run
+mkdir -p "$VM_CACHE" "$run" || exit 1
+# Two at a time would write into the same files.
+exec 8>"$run/lock"
+flock -n 8 || { echo "vm.sh: another one is at work in $run" >&2; exit 2; }
 
-# QEMU translates instead of using KVM, under which Debian's kernels hang on some hosts; a boot takes
-# five seconds. Its cmpxchg16b at times leaves nonsense in the flags (seen with 7.2, as a double fault
-# in kmalloc()), so the processor has none. The second serial port is its standard output.
+# Each machine in a process group of its own, so that an interrupt ends all of it.
+set -m
+interrupted() {
+	local group
+
+	trap - INT TERM HUP
+	for group in $(jobs -p); do
+		kill -- "-$group"
+	done 2>/dev/null
+	exit 130
+}
+trap interrupted INT TERM HUP
+
+# What a machine is told is in PART, TESTS and VERBOSE: see init. QEMU translates instead of using KVM,
+# under which Debian's kernels hang on some hosts; a boot takes five seconds. Its cmpxchg16b at times
+# leaves nonsense in the flags (seen with 7.2, as a double fault in kmalloc()), so the processor has
+# none. The second serial port is its standard output.
 boot() {
-	local dir=$1
+	local kernel=$1 initramfs=$2 console=$3 part=$4
 
-	timeout -k 10 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,-cx16 -smp 2 -m 1G \
+	timeout --foreground -k 10 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,-cx16 -smp 2 -m 1G \
 		-nodefaults -no-user-config -no-reboot -display none -monitor none -nic none \
-		-kernel "$dir/vmlinuz" -initrd "$dir/initramfs" \
-		-append "console=ttyS0 loglevel=5 panic=-1 oops=panic${TESTS:+ TESTS=\"$TESTS\"}" \
-		-serial "file:$dir/console" -serial stdio </dev/null
+		-kernel "$kernel" -initrd "$initramfs" \
+		-append "console=ttyS0 loglevel=5 panic=-1 oops=panic PART=$part ${verbose:+VERBOSE=1} \
+${TESTS:+TESTS=\"$TESTS\"}" \
+		-serial "file:$console" -serial stdio </dev/null
 }
 
-# What went wrong with the machine itself? $1: status of boot. Nothing if it ended as it should.
+# What went wrong with the machine itself? $1: status of boot; $2: its files. Nothing if it ended as it
+# should.
 trouble() {
-	local dir=$2
-
-	grep -qE '^status [0-9]+$' "$dir/output" && return
-	if grep -q 'Kernel panic' "$dir/console"; then
-		echo "the kernel panicked: $(grep -m 1 -oE 'Kernel panic.*' "$dir/console")"
+	grep -qE '^status [0-9]+$' "$2.output" && return
+	if grep -q 'Kernel panic' "$2.console"; then
+		echo "the kernel panicked: $(grep -m 1 -oE 'Kernel panic.*' "$2.console")"
 	elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
 		echo "the machine was still at it after $limit seconds and was switched off"
-	elif ! [ -s "$dir/output" ]; then
+	elif ! [ -s "$2.output" ]; then
 		echo "the machine never came as far as the tests (QEMU's status: $1)"
 	else
 		echo "the machine stopped in the middle of the tests (QEMU's status: $1)"
 	fi
 }
 
-# Counts a machine that could not be used as one failure.
-failure() {
-	echo "vm.sh: $1: $2" >&2
-	failed=$((failed + 1))
-	summary+=$(printf '\n  %-6s %s' "$1" "$2")
+# prepare KERNEL: all that its machines need, into $run/KERNEL.
+prepare() {
+	local version=$1 dir=$run/$1
+
+	mkdir -p "$dir"
+	rm -f "$dir"/*.{output,console,report,result} "$dir/initramfs"
+	if ! "$here/module.sh" "$version" "$dir/module"; then
+		why="there is no kernel to test with, or no module for it: see above"
+	elif ! "$here/image.sh" "$VM_CACHE/$version" "$VM_CACHE/host" "$dir/initramfs" \
+			"$dir/module/bpfilter.ko"; then
+		why="the initramfs could not be made: see above"
+	else
+		return 0
+	fi
+	echo "vm.sh: $version: $why" >&2
+	return 1
 }
 
-run_one() {
-	local version=$1 dir=$cache/$1 rc why total p f s start=$SECONDS
+# machine KERNEL PART: boot one, show what it prints, and leave the total, the seconds and what is wrong
+# besides, if anything, in PART.result.
+machine() {
+	local version=$1 part=$2 files=$run/$1/$2 start=$SECONDS rc total why
 
-	"$here/kernel.sh" "$version" "$dir" || {
-		failure "$version" "there is no kernel to test with, see above"
-		return
-	}
-	"$here/image.sh" "$dir" "$cache/host" "$dir/initramfs" || {
-		failure "$version" "the initramfs could not be made, see above"
-		return
-	}
-	printf '##### Linux %s (%s)\n' "$version" "$(<"$dir/release")"
-	: >"$dir/console"
-	boot "$dir" 2>&1 | tee "$dir/output" | grep --line-buffered -v '^status [0-9]*$'
+	printf '##### Linux %s (%s): %s\n' "$version" "$(<"$VM_CACHE/$version/release")" "$part"
+	: >"$files.console"
+	boot "$VM_CACHE/$version/vmlinuz" "$run/$version/initramfs" "$files.console" "$part" 2>&1 |
+		tee "$files.output" | grep --line-buffered -v '^status [0-9]*$'
 	rc=${PIPESTATUS[0]}
-	rm -f "$dir/initramfs"
-	total=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$dir/output" | tail -n 1)
-	read -r p _ f _ s _ <<<"${total:-0 passed, 0 failed, 0 skipped}"
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	why=$(trouble "$rc" "$dir")
+	total=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$files.output" | tail -n 1)
+	total=${total:-0 passed, 0 failed, 0 skipped}
+	why=$(trouble "$rc" "$files")
 	if [ -n "$why" ]; then
-		printf '\nThe last lines of its console (all of it: %s):\n' "$dir/console"
-		tail -n 40 "$dir/console" | tr -d '\r' | sed 's/^/  | /'
-		failure "$version" "$why"
-		return
+		printf '\nThe last lines of its console (all of it: %s):\n' "$files.console"
+		tail -n 40 "$files.console" | tr -d '\r' | sed 's/^/  | /'
+	elif [[ $total == *" 0 failed,"* ]]; then
+		rc=$(sed -n 's/^status //p' "$files.output" | tail -n 1)
+		[ "$rc" -eq 0 ] || why="the tests ended with status $rc"
 	fi
-	rc=$(sed -n 's/^status //p' "$dir/output" | tail -n 1)
-	if [ "$f" -eq 0 ] && [ "$rc" -ne 0 ]; then
-		failure "$version" "the tests ended with status $rc"
-		return
-	fi
-	summary+=$(printf '\n  %-6s %s (%d s)' "$version" "$total" $((SECONDS - start)))
+	echo
+	printf '%s\n' "$total" $((SECONDS - start)) "$why" >"$files.result"
 }
 
-for kernel in "$@"; do
-	run_one "$kernel"
+# The same, with the output in one piece.
+machine_in_one_piece() {
+	machine "$@" >"$run/$1/$2.report" 2>&1
+	flock 8
+	cat "$run/$1/$2.report"
+} 8>"$run/printing"
+
+# summarize KERNEL PART: add it to the totals.
+summarize() {
+	local total=missing seconds=0 why="it was not run" p f s
+
+	{
+		read -r total
+		read -r seconds
+		read -r why
+	} <"$run/$1/$2.result"
+	read -r p _ f _ s _ <<<"$total"
+	[ -z "$why" ] || f=$((f + 1))
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	printf '  %-6s %-20s %5d passed, %d failed, %d skipped (%d s)%s\n' "$1" "$2" "$p" "$f" "$s" \
+		"$seconds" "${why:+: $why}"
+	kernel_seconds[$1]=$((${kernel_seconds[$1]:-0} + seconds))
+}
+
+passed=0 failed=0 skipped=0
+machines=() unusable=()
+declare -A prepared=() kernel_seconds=()
+for arg in "$@"; do
+	version=${arg%%:*}
+	if [ -z "${prepared[$version]:-}" ]; then
+		prepared[$version]=yes
+		prepare "$version" || prepared[$version]=no
+	fi
+	if [ "${prepared[$version]}" = no ]; then
+		failed=$((failed + 1))
+		unusable+=("$version: $why")
+	elif [ -n "${TESTS:-}" ]; then
+		machines+=("$version tests")
+	elif [ "$arg" != "$version" ]; then
+		machines+=("$version ${arg#*:}")
+	else
+		mapfile -t -O ${#machines[@]} machines < <("$here/suite.sh" -l "$version" |
+			sed "s/^/$version /")
+	fi
 done
-printf '\nOther kernels:%s\n\n' "$summary"
+
+for m in "${machines[@]}"; do
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+		wait -n
+	done
+	if [ "$jobs" -gt 1 ]; then
+		# shellcheck disable=SC2086
+		machine_in_one_piece $m &
+	else
+		# shellcheck disable=SC2086
+		machine $m &
+	fi
+done
+wait
+
+echo "Other kernels:"
+for m in "${machines[@]}"; do
+	# shellcheck disable=SC2086
+	summarize $m
+done
+for m in "${unusable[@]}"; do
+	echo "  $m"
+done
+for version in "${!kernel_seconds[@]}"; do
+	rm -f "$run/$version/initramfs"
+	echo "  $version: ${kernel_seconds[$version]} seconds of machine time"
+done | sort -V
+printf '  all of it: %d seconds\n\n' "$SECONDS"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
