@@ -77,14 +77,14 @@ struct bpfilter_reply {
  */
 #define BPFILTER_DEVICE "/dev/bpfilter"
 
-#define BPFILTER_NS_OWNED  (1 << 0) /* the filter table of the namespace is the helper's */
-#define BPFILTER_NS_MOVING (1 << 1) /* a note for the next helper */
-#define BPFILTER_NS_HOOK   (1 << 2) /* the module's hooks are registered */
-#define BPFILTER_NS_KEEP   (1 << 3) /* NS_SET: whatever program there is stays */
+#define BPFILTER_NS_OWNED  0x1 /* the filter table of the namespace is the helper's */
+#define BPFILTER_NS_MOVING 0x2 /* a note for the next helper */
+#define BPFILTER_NS_HOOK   0x4 /* the module's hooks are registered */
+#define BPFILTER_NS_KEEP   0x8 /* NS_SET: whatever program there is stays */
 
 /* What a program wants to find in struct bpfilter_packet beyond what is always there. */
-#define BPFILTER_WANT_CT	     (1 << 0)			  /* ct_* */
-#define BPFILTER_WANT_TYPE(dir, dev) (1 << (4 + (dir)*3 + (dev))) /* addr_type[dir][dev] */
+#define BPFILTER_WANT_CT	     0x1			   /* ct_* */
+#define BPFILTER_WANT_TYPE(dir, dev) (0x10 << (3 * (dir) + (dev))) /* addr_type[dir][dev] */
 
 /**
  * struct bpfilter_ns - what the module keeps about a network namespace
@@ -95,10 +95,10 @@ struct bpfilter_reply {
  * @want: BPFILTER_WANT_*
  *
  * The hooks are at NF_INET_LOCAL_IN, NF_INET_FORWARD and NF_INET_LOCAL_OUT, at ip_tables' filter
- * priority; without a program they accept. The program gets the packet as its context, from
- * its IP header on, and returns NF_ACCEPT or NF_DROP (anything else drops). In cb[0] and cb[1] it finds
- * the address of a struct bpfilter_packet (the lower half first), for bpf_probe_read_kernel(), which
- * ends with the call. It may write the mark.
+ * priority; without a program they accept. The program gets the packet as its context, from its IP
+ * header on, and returns NF_ACCEPT or NF_DROP (anything else drops). In cb[0] and cb[1] it finds,
+ * the lower half first, the address of a struct bpfilter_packet, for bpf_probe_read_kernel(). It
+ * may write the mark.
  */
 struct bpfilter_ns {
 	__s32 netns;
@@ -110,10 +110,10 @@ struct bpfilter_ns {
 /**
  * struct bpfilter_packet - what a program at the module's hooks is told about a packet
  *
- * All numbers are in host byte order. @fragoff is in units of 8 bytes; @l4len counts the
- * bytes behind the IP header; @sport to @tcp_flags are 0 in a later fragment, and where the packet is
- * shorter than 4, 8 and 20 bytes from there. Names are padded with zeroes, all zero where there
- * is no such interface. @ct_state has the bits of XT_CONNTRACK_STATE_*, the other ct_* are 0 for a
+ * All numbers are in host byte order. @fragoff is in units of 8 bytes; @l4len counts the bytes
+ * behind the IP header; @sport to @tcp_flags are 0 in a later fragment, and where the packet is
+ * shorter than 4, 8 and 20 bytes from there. Names are padded with zeroes, all zero where there is
+ * no such interface. @ct_state has the bits of XT_CONNTRACK_STATE_*, the other ct_* are 0 for a
  * packet without an entry. @addr_type is what inet_dev_addr_type() says of the source
  * and the destination, on any interface, on @in, and on @out.
  */
@@ -149,15 +149,15 @@ struct bpfilter_packet {
 /* A descriptor of the network namespace of the request with this id. */
 #define BPFILTER_IOC_NETNS  _IOW('B', 0x61, __u64)
 /*
- * Set or get the state of a namespace. A program takes the place of another in one store, for all hooks,
- * and on return no packet is in the old one. With @flags 0 the hooks are unregistered. A namespace
- * that is owned, or has hooks, keeps the module loaded; the state ends with the namespace.
+ * Set or get the state of a namespace. A program takes the place of another in one store, for all
+ * hooks, and on return no packet is in the old one. Without BPFILTER_NS_HOOK they are unregistered.
+ * A state other than 0 keeps the module loaded; it ends with the namespace.
  */
 #define BPFILTER_IOC_NS_SET _IOW('B', 0x62, struct bpfilter_ns)
 #define BPFILTER_IOC_NS_GET _IOWR('B', 0x63, struct bpfilter_ns)
 /* On return, every packet that was in a netfilter hook has left it. */
 #define BPFILTER_IOC_SYNC   _IO('B', 0x64)
-/* Intercept nothing from now on; opening the device again ends that. -EBUSY while a namespace is owned. */
+/* Intercept nothing until the device is opened again. -EBUSY while a namespace is owned. */
 #define BPFILTER_IOC_STOP   _IO('B', 0x65)
 
 #endif /* _UAPI_LINUX_BPFILTER_H */
