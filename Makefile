@@ -61,6 +61,22 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(q)$(CC) $(CFLAGS) $(INCLUDES) $(pkg) -MMD -MP -c -o $@ $<
 
+# --- the module --------------------------------------------------------------------------------
+
+KDIR	?= /lib/modules/$(shell uname -r)/build
+MODULE_SRC := bpfilter_kern.c Kbuild include/uapi/bpfilter.h
+
+# In a copy, since kbuild writes beside the source.
+.PHONY: module
+module:
+	@test -e $(KDIR)/Makefile || { \
+		echo "no $(KDIR): the headers of the running kernel are not installed; on Debian:" >&2; \
+		echo "    apt-get install linux-headers-$$(uname -r)" >&2; \
+		echo "or give those of another kernel: make module KDIR=DIR" >&2; exit 1; }
+	@mkdir -p $(B)/module
+	$(q)cp -u --parents $(MODULE_SRC) $(B)/module
+	$(q)$(MAKE) -C $(KDIR) M=$(abspath $(B)/module) modules
+
 # --- tests ---------------------------------------------------------------------------------
 
 .PHONY: tests
@@ -108,6 +124,17 @@ $(B)/kselftest/.unpacked:
 		$(kself)/kselftest.h $(kself)/kselftest_harness.h
 	@touch $@
 $(KSELFTEST): $(B)/kselftest/.unpacked ;
+
+# So does what judges the style of the module.
+CHECKPATCH := $(B)/checkpatch/checkpatch.pl
+checkpatch_files = $(addprefix $(patsubst %.tar.xz,%,$(notdir $(KSRC)))/scripts/, \
+	checkpatch.pl spelling.txt const_structs.checkpatch)
+
+$(CHECKPATCH):
+	$(call say,UNPACK,checkpatch.pl)
+	@mkdir -p $(@D)
+	$(q)tar -xJf $(KSRC) -C $(@D) --strip-components=2 --occurrence=1 $(checkpatch_files)
+	@touch $@
 .SECONDARY:
 
 # --- what a person calls -------------------------------------------------------------------
@@ -130,13 +157,20 @@ soak: setup-check
 	@$(MAKE) --no-print-directory all tests
 	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh soak
 
-# The tests that concern the kernel, in virtual machines: KERNEL= and TESTS= choose.
+# The tests that concern the kernel, in virtual machines: KERNEL= and TESTS= choose, JOBS= are how many
+# machines run at a time.
 KERNEL	?= 6.1 6.12 7.2
 TESTS	?=
-.PHONY: check-vm
+JOBS	?= 2
+.PHONY: check-vm check-module
 check-vm: setup-check-vm
 	@$(MAKE) --no-print-directory all tests
-	@BUILD=$(abspath $(B)) TESTS="$(TESTS)" selftests/vm/vm.sh $(KERNEL)
+	@BUILD=$(abspath $(B)) TESTS="$(TESTS)" selftests/vm/vm.sh -j $(JOBS) $(KERNEL)
+
+check-module: setup-check-vm
+	@$(MAKE) --no-print-directory $(CHECKPATCH)
+	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) CHECKPATCH=$(abspath $(CHECKPATCH)) \
+		selftests/run.sh selftests/vm/lint.sh
 
 setup: setup-check
 
@@ -180,10 +214,12 @@ clean:
 .PHONY: help
 help:
 	@echo 'make               build $(B)/bpfilter'
+	@echo 'make module        build $(B)/module/bpfilter.ko for the running kernel, or KDIR=DIR'
 	@echo 'sudo make demo     see it work: sets up, builds, runs in namespaces of its own (1 min)'
 	@echo 'sudo make check    the tests (5 to 8 min)'
 	@echo 'sudo make check-vm the same in virtual machines with Debian'"'"'s Linux 6.1, 6.12 and 7.2, or'
-	@echo '                   KERNEL=6.12 alone; TESTS=PROGRAM,... instead of all'
+	@echo '                   KERNEL=6.12 alone; TESTS=PROGRAM,... instead of all; JOBS=2 at a time'
+	@echo 'sudo make check-module  checkpatch and sparse about the module'
 	@echo 'sudo make bench    what a packet and a replace cost, beside the kernel'"'"'s ip_tables'
 	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
 	@echo 'sudo make setup    only install the Debian packages that the above need'

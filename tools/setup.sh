@@ -17,9 +17,9 @@ packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev
 # What the tests need besides: the harness, captures, nat and conntrack to look at.
 [ "$what" = demo ] ||
 	packages+=(linux-source-6.1 xz-utils libpcap-dev nftables conntrack ipset nfacct)
-# What virtual machines need: the emulator, and what makes an initramfs.
+# What virtual machines need: the emulator, what makes an initramfs, and what judges the module's style.
 [ "$what" != check-vm ] ||
-	packages+=(qemu-system-x86 cpio kmod binutils debian-archive-keyring)
+	packages+=(qemu-system-x86 cpio kmod binutils debian-archive-keyring perl)
 
 die() {
 	echo "setup: $*" >&2
