@@ -407,3 +407,26 @@ void bf_packet(struct bf_asm *a, int frame, int off_reg, uint32_t len)
 	bf_movi(a, BPF_REG_4, len);
 	bf_kfunc(a, a->kernel->kfunc_dynptr_slice);
 }
+
+void bf_packet_read(struct bf_asm *a, int frame, int to, int off, int len)
+{
+	if (a->attach == BF_ATTACH_LINK) {
+		/* bpf_dynptr_read(to, len, &dynptr, off, 0) */
+		bf_mov(a, BPF_REG_1, frame);
+		bf_alui(a, BPF_ADD, BPF_REG_1, to);
+		bf_mov(a, BPF_REG_2, len);
+		bf_mov(a, BPF_REG_3, frame);
+		bf_alui(a, BPF_ADD, BPF_REG_3, BF_FRAME_DYNPTR);
+		bf_mov(a, BPF_REG_4, off);
+		bf_movi(a, BPF_REG_5, 0);
+		bf_helper(a, BPF_FUNC_dynptr_read);
+		return;
+	}
+	/* bpf_skb_load_bytes(skb, off, to, len) */
+	bf_ldx(a, BPF_DW, BPF_REG_1, frame, BF_FRAME_SKB);
+	bf_mov(a, BPF_REG_2, off);
+	bf_mov(a, BPF_REG_3, frame);
+	bf_alui(a, BPF_ADD, BPF_REG_3, to);
+	bf_mov(a, BPF_REG_4, len);
+	bf_helper(a, BPF_FUNC_skb_load_bytes);
+}

@@ -21,20 +21,25 @@
  */
 enum bf_frame {
 	BF_FRAME_KEY = 0,	/* uint32_t [BF_NR_FIELDS] */
+	BF_FRAME_THOFF = 132,	/* uint32_t: bytes of the IP header, ihl * 4 */
 	BF_FRAME_RETURNS = 136, /* uint32_t [BF_MAX_RETURNS]: where RETURN goes to */
 	BF_FRAME_OPTLEN = 232,	/* uint32_t: bytes of TCP options, or BF_OPTLEN_BAD */
 	BF_FRAME_OPTIONS = 236, /* the options: up to 40 bytes */
-	BF_FRAME_STATE = 280,	/* uint64_t: address of the struct nf_hook_state */
+	/*
+	 * uint64_t: address of the struct nf_hook_state; at the module's hooks
+	 * bpfilter_packet.addr_type.
+	 */
+	BF_FRAME_STATE = 280,
 	BF_FRAME_SHARED = 288,
 
 	BF_FRAME_DYNPTR = 288,	 /* struct bpf_dynptr */
+	BF_FRAME_SKB = 288,	 /* at the module's hooks: struct __sk_buff * */
 	BF_FRAME_BUF = 304,	 /* 24 bytes of scratch; free between rules */
 	BF_FRAME_COUNTERS = 328, /* uint32_t: index of this CPU's first counter */
 	BF_FRAME_SP = 332,	 /* uint32_t */
 	BF_FRAME_PC = 336,	 /* uint32_t */
 	BF_FRAME_VERDICT = 340,	 /* uint32_t */
-	BF_FRAME_THOFF = 344,	 /* uint32_t: bytes of the IP header, ihl * 4 */
-	BF_FRAME_SLOT = 348,	 /* uint32_t: claimed stack of a very deep table */
+	BF_FRAME_SLOT = 344,	 /* uint32_t: claimed stack of a very deep table */
 	BF_FRAME_SIZE = 352,
 };
 
@@ -44,7 +49,7 @@ enum bf_frame {
 /* The TCP header is shorter than 20 bytes, or the packet ends before its options do. */
 #define BF_OPTLEN_BAD UINT32_MAX
 
-_Static_assert(BF_NR_FIELDS * 4 <= BF_FRAME_RETURNS, "the key overlaps the return stack");
+_Static_assert(BF_NR_FIELDS * 4 <= BF_FRAME_THOFF, "the key overlaps what follows");
 _Static_assert(BF_FRAME_RETURNS + 4 * BF_MAX_RETURNS <= BF_FRAME_OPTLEN, "the frame overlaps");
 
 struct bf_asm_ref {
@@ -54,12 +59,14 @@ struct bf_asm_ref {
 
 /**
  * struct bf_asm - a program being written
+ * @attach: which hooks it is for: BF_ATTACH_LINK unless set after bf_asm_init()
  * @refs: instructions that wait for a label's place
  * @functions: first instruction of each BPF function but the main one
  * @globals: bit i is set if functions[i] is a global one
  */
 struct bf_asm {
 	const struct bf_kernel *kernel;
+	enum bf_attach attach;
 	struct bpf_insn *insns;
 	uint32_t nr_insns, max_insns;
 	struct bf_asm_ref *refs;
@@ -139,7 +146,14 @@ void bf_raw_ldx_at(struct bf_asm *a, int size, int dst, int base, int x);
 
 /* r0 = bytes of the packet at offset @off_reg (a register, from the IP header) for @len <= 24 bytes
  * (a constant), in the packet or copied to the frame's BUF; NULL if the packet ends before.
- * @frame is a register with the frame's address. Clobbers r0 to r5. */
+ * @frame is a register with the frame's address. Clobbers r0 to r5. Netfilter links only. */
 void bf_packet(struct bf_asm *a, int frame, int off_reg, uint32_t len);
+
+/*
+ * Copy @len bytes of the packet at offset @off, from the IP header, to @to of the frame: r0 = 0, or
+ * negative if the packet ends before. @frame, @off and @len are registers, r0 or r6 to r9. Clobbers
+ * r0 to r5.
+ */
+void bf_packet_read(struct bf_asm *a, int frame, int to, int off, int len);
 
 #endif /* BPFILTER_ASM_H */

@@ -24,6 +24,16 @@ const char *bf_form_name(enum bf_form form)
 	return names[form];
 }
 
+const char *bf_attach_name(enum bf_attach attach)
+{
+	static const char *const names[] = {
+		[BF_ATTACH_LINK] = "netfilter link",
+		[BF_ATTACH_MODULE] = "module",
+	};
+
+	return names[attach];
+}
+
 /* Initial state of the conditions, as the map's content. */
 static int fill_conds(const struct bf_rules *rules, const struct bf_kernel *kernel,
 		      uint64_t jiffies, struct bf_map_def *map)
@@ -56,6 +66,7 @@ static int emit_form(const struct bf_rules *rules, const struct bf_kernel *kerne
 	int err;
 
 	bf_asm_init(&a, kernel);
+	a.attach = p->attach;
 	if (form == BF_FORM_STRAIGHT)
 		err = bf_emit_straight(&a, rules, p);
 	else
@@ -74,13 +85,15 @@ static int emit_form(const struct bf_rules *rules, const struct bf_kernel *kerne
 	return err == -ERANGE ? -E2BIG : err;
 }
 
+/* Can a program for netfilter links read all that the rules look at? */
 static int check_needs(const struct bf_rules *rules, const struct bf_kernel *kernel,
 		       struct bf_why *why)
 {
-	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_TCP_OPTIONS;
 	uint32_t i;
 
-	if ((rules->fields & ct_fields) && !kernel->has_conntrack)
+	if (!kernel->has_links)
+		return bf_why(why, -EOPNOTSUPP, "the kernel has no BPF netfilter links");
+	if ((rules->want & BPFILTER_WANT_CT) && !kernel->has_conntrack)
 		return bf_why(
 			why, -EOPNOTSUPP,
 			"the kernel's BTF does not describe conntrack (nf_conntrack is not loaded)");
@@ -98,6 +111,7 @@ static int compile_rules(const struct bf_rules *rules, const struct bf_kernel *k
 	int err;
 
 	p->fields = rules->fields;
+	p->want = p->attach == BF_ATTACH_MODULE ? rules->want : 0;
 	p->wants_conntrack = rules->scratch.conntrack;
 	p->stride = rules->table->num_entries;
 	p->maps[BF_MAP_COUNTERS] = (struct bf_map_def){.name = "bf_counters",
@@ -121,8 +135,8 @@ static int compile_rules(const struct bf_rules *rules, const struct bf_kernel *k
 	return err;
 }
 
-int bf_compile(const struct bf_table *table, const struct bf_kernel *kernel, enum bf_form form,
-	       uint64_t jiffies, struct bf_program **program, struct bf_why *why)
+int bf_compile(const struct bf_table *table, const struct bf_kernel *kernel, enum bf_attach attach,
+	       enum bf_form form, uint64_t jiffies, struct bf_program **program, struct bf_why *why)
 {
 	struct bf_rules rules;
 	struct bf_program *p;
@@ -133,7 +147,11 @@ int bf_compile(const struct bf_table *table, const struct bf_kernel *kernel, enu
 	if (err)
 		return err;
 	p = calloc(1, sizeof(*p));
-	err = p ? check_needs(&rules, kernel, why) : -ENOMEM;
+	err = p ? 0 : -ENOMEM;
+	if (!err)
+		p->attach = attach;
+	if (!err && attach == BF_ATTACH_LINK)
+		err = check_needs(&rules, kernel, why);
 	err = err ?: bf_rules_measure(&rules);
 	err = err ?: compile_rules(&rules, kernel, form, jiffies, p, why);
 	bf_rules_free(&rules);

@@ -38,9 +38,13 @@ struct bf_code {
 
 #define BF_COST_MAX UINT32_MAX
 
+/* All of BPFILTER_WANT_TYPE(). */
+#define BF_WANT_TYPES (0x3fU << 4)
+
 /**
  * struct bf_rules - a table as rules over the key; the index of an entry is that of its counters
  * @types: the condition types in use; bf_conds[].type is one of them
+ * @want: BPFILTER_WANT_* of all conditions and fields
  */
 struct bf_rules {
 	const struct bf_table *table;
@@ -51,6 +55,7 @@ struct bf_rules {
 	const struct bf_cond_type *types[16];
 	uint32_t nr_types;
 	uint64_t fields;
+	uint32_t want;
 	uint32_t hook_entry[NF_INET_NUMHOOKS], underflow[NF_INET_NUMHOOKS]; /* indexes */
 	uint32_t max_cost, max_depth;
 };
@@ -66,12 +71,21 @@ uint32_t bf_rules_type(const struct bf_rules *rules, const struct bf_cond_type *
 /* The costs and depths of all entries that a packet can reach, and the totals. -ENOMEM. */
 int bf_rules_measure(struct bf_rules *rules);
 
-/* key.c: fill the frame for the netfilter placement. On entry r1 is the context; afterwards r6 is the
- * frame's address, r7 the skb, r8 the hook state. @whole: make all of the frame that is shared readable,
- * not only the key. */
-void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool whole);
+/*
+ * Fill the frame with what the program looks at (its fields and want). On entry r1 is the context;
+ * afterwards r6 is the frame's address. @whole: make all of the frame that is shared readable, not
+ * only the key. @drop: where to go if the packet cannot be read.
+ */
+void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, bool whole);
+void bf_emit_key_module(struct bf_asm *a, const struct bf_program *p, bool whole, int drop);
 
 /* emit.c: shared pieces. r6 is the frame's address. */
+
+/* Whichever of the two it is. */
+void bf_emit_key(struct bf_asm *a, const struct bf_program *p, bool whole, int drop);
+
+/* The TCP options and their length, for a condition that looks for one. Clobbers r0 to r5 and r9. */
+void bf_emit_tcp_options(struct bf_asm *a);
 
 /* Add the packet to the counter whose number within the CPU's is in r1. Clobbers r0 to r5. */
 void bf_emit_count(struct bf_asm *a);

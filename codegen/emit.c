@@ -1,6 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pieces that every form of a table's program is made of. r6 is the frame's address throughout. */
+#include <linux/in.h>
+
 #include "compile.h"
+
+/* struct tcphdr without options, and where its byte with the data offset is. */
+#define TCP_HEADER 20
+#define TCP_DOFF   12
+
+#define KEY(field) (BF_FRAME_KEY + 4 * (field))
+
+void bf_emit_key(struct bf_asm *a, const struct bf_program *p, bool whole, int drop)
+{
+	if (p->attach == BF_ATTACH_LINK)
+		bf_emit_key_link(a, p, whole);
+	else
+		bf_emit_key_module(a, p, whole, drop);
+}
+
+/*
+ *	optlen = 0;
+ *	if (proto == IPPROTO_TCP && !fragoff && l4len >= 20) {
+ *		len = (byte 12 >> 4) * 4 - 20;
+ *		if (len < 0 || read(options, thoff + 20, len))
+ *			optlen = BF_OPTLEN_BAD;
+ *		else
+ *			optlen = len;
+ *	}
+ *
+ * r9 is len.
+ */
+void bf_emit_tcp_options(struct bf_asm *a)
+{
+	int done = bf_asm_label(a), bad = bf_asm_label(a);
+
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_PROTO));
+	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, done);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_FRAGOFF));
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_L4LEN));
+	bf_jifi(a, BPF_JLT, BPF_REG_1, TCP_HEADER, done);
+
+	bf_ldx(a, BPF_W, BPF_REG_0, BPF_REG_6, BF_FRAME_THOFF);
+	bf_alui(a, BPF_ADD, BPF_REG_0, TCP_DOFF);
+	bf_movi(a, BPF_REG_9, 1);
+	bf_packet_read(a, BPF_REG_6, BF_FRAME_BUF, BPF_REG_0, BPF_REG_9);
+	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, bad);
+	bf_ldx(a, BPF_B, BPF_REG_9, BPF_REG_6, BF_FRAME_BUF);
+	bf_alui(a, BPF_RSH, BPF_REG_9, 4);
+	bf_alui(a, BPF_LSH, BPF_REG_9, 2);
+	bf_jifi(a, BPF_JLT, BPF_REG_9, TCP_HEADER, bad);
+	bf_jifi(a, BPF_JEQ, BPF_REG_9, TCP_HEADER, done);
+	bf_alui(a, BPF_SUB, BPF_REG_9, TCP_HEADER);
+
+	bf_ldx(a, BPF_W, BPF_REG_0, BPF_REG_6, BF_FRAME_THOFF);
+	bf_alui(a, BPF_ADD, BPF_REG_0, TCP_HEADER);
+	bf_packet_read(a, BPF_REG_6, BF_FRAME_OPTIONS, BPF_REG_0, BPF_REG_9);
+	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, bad);
+	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_OPTLEN, BPF_REG_9);
+	bf_jmp(a, done);
+	bf_asm_here(a, bad);
+	bf_sti(a, BPF_W, BPF_REG_6, BF_FRAME_OPTLEN, BF_OPTLEN_BAD);
+	bf_asm_here(a, done);
+}
 
 void bf_emit_count(struct bf_asm *a)
 {

@@ -68,14 +68,17 @@ struct bf_asm;
  *	may read what is below BF_FRAME_SHARED (asm.h); neither is NULL. r1 to r5 are free after
  *	use, r6 to r9 are the function's own. It ends with r0 = 0 (no), 1 (yes) or BF_HOTDROP,
  *	and BPF_EXIT. At most 64 bytes of stack, with those of functions that it calls
+ * @want: what the module must tell of each packet, BPFILTER_WANT_*, for a condition with this
+ *	state; NULL: nothing beyond the fields
  * @fields: key fields that it reads
- * @fib: it reads the kernel's routing tables: a kernel of which bf_kernel.has_fib is not
- *	known cannot run it
+ * @fib: for netfilter links it reads the kernel's routing tables: a kernel of which
+ *	bf_kernel.has_fib is not known cannot run it
  */
 struct bf_cond_type {
 	const char *name;
 	void (*init)(void *state, unsigned int hz, uint64_t jiffies);
 	void (*emit)(struct bf_asm *a);
+	uint32_t (*want)(const void *state);
 	uint64_t fields;
 	bool fib;
 };

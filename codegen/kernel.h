@@ -9,8 +9,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Which hooks a program is for. Both see the same packets, and decide the same. */
+enum bf_attach {
+	BF_ATTACH_LINK,	  /* BPF netfilter links: BPF_PROG_TYPE_NETFILTER */
+	BF_ATTACH_MODULE, /* those of the kernel module (uapi/bpfilter.h): BPF_PROG_TYPE_SCHED_CLS */
+};
+
 /* Offsets are in bytes; of nf_conn they may come from a module's BTF. */
 struct bf_kernel {
+	/*
+	 * It has BPF netfilter links, and the functions that their programs need. What follows
+	 * up to hz is for those alone: programs for the module's hooks do without.
+	 */
+	bool has_links;
+
 	/* BTF ids in vmlinux */
 	int32_t id_sk_buff;
 	int32_t kfunc_rdonly_cast;

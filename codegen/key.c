@@ -19,13 +19,8 @@
  */
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
-#include <linux/in.h>
 
 #include "compile.h"
-
-/* struct tcphdr without options, and where its byte with the data offset is. */
-#define TCP_HEADER 20
-#define TCP_DOFF   12
 
 #define KEY(field) (BF_FRAME_KEY + 4 * (field))
 
@@ -164,59 +159,6 @@ static void load_l4(struct bf_asm *a, uint64_t fields)
 	bf_asm_here(a, done);
 }
 
-/*
- * The TCP options, for a condition that looks for one:
- *
- *	optlen = 0;
- *	if (proto == IPPROTO_TCP && !fragoff && l4len >= 20) {
- *		len = (byte 12 >> 4) * 4 - 20;
- *		if (len < 0 || bpf_dynptr_read(options, len, dynptr, thoff + 20, 0))
- *			optlen = BF_OPTLEN_BAD;
- *		else
- *			optlen = len;
- *	}
- *
- * r9 is len.
- */
-static void load_tcp_options(struct bf_asm *a)
-{
-	int done = bf_asm_label(a), bad = bf_asm_label(a);
-
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_PROTO));
-	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, done);
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_FRAGOFF));
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_L4LEN));
-	bf_jifi(a, BPF_JLT, BPF_REG_1, TCP_HEADER, done);
-
-	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_THOFF);
-	bf_alui(a, BPF_ADD, BPF_REG_2, TCP_DOFF);
-	bf_packet(a, BPF_REG_6, BPF_REG_2, 1);
-	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, bad);
-	bf_ldx(a, BPF_B, BPF_REG_9, BPF_REG_0, 0);
-	bf_alui(a, BPF_RSH, BPF_REG_9, 4);
-	bf_alui(a, BPF_LSH, BPF_REG_9, 2);
-	bf_jifi(a, BPF_JLT, BPF_REG_9, TCP_HEADER, bad);
-	bf_jifi(a, BPF_JEQ, BPF_REG_9, TCP_HEADER, done);
-	bf_alui(a, BPF_SUB, BPF_REG_9, TCP_HEADER);
-
-	bf_mov(a, BPF_REG_1, BPF_REG_6);
-	bf_alui(a, BPF_ADD, BPF_REG_1, BF_FRAME_OPTIONS);
-	bf_mov(a, BPF_REG_2, BPF_REG_9);
-	bf_mov(a, BPF_REG_3, BPF_REG_6);
-	bf_alui(a, BPF_ADD, BPF_REG_3, BF_FRAME_DYNPTR);
-	bf_ldx(a, BPF_W, BPF_REG_4, BPF_REG_6, BF_FRAME_THOFF);
-	bf_alui(a, BPF_ADD, BPF_REG_4, TCP_HEADER);
-	bf_movi(a, BPF_REG_5, 0);
-	bf_helper(a, BPF_FUNC_dynptr_read);
-	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, bad);
-	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_OPTLEN, BPF_REG_9);
-	bf_jmp(a, done);
-	bf_asm_here(a, bad);
-	bf_sti(a, BPF_W, BPF_REG_6, BF_FRAME_OPTLEN, BF_OPTLEN_BAD);
-	bf_asm_here(a, done);
-}
-
 static void load_ifname(struct bf_asm *a, enum bf_field field, uint32_t state_dev)
 {
 	int none = bf_asm_label(a);
@@ -341,9 +283,10 @@ static void load_conntrack(struct bf_asm *a, uint64_t fields)
 	bf_asm_here(a, done);
 }
 
-void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool whole)
+void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, bool whole)
 {
 	const struct bf_kernel *k = a->kernel;
+	uint64_t fields = p->fields;
 	int off, end = whole ? BF_FRAME_SHARED : BF_FRAME_RETURNS;
 
 	bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_1, k->nf_ctx_skb);
@@ -356,7 +299,7 @@ void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool whole)
 		bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_STATE, BPF_REG_8);
 
 	bf_helper(a, BPF_FUNC_get_smp_processor_id);
-	bf_alui(a, BPF_MUL, BPF_REG_0, stride);
+	bf_alui(a, BPF_MUL, BPF_REG_0, p->stride);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_COUNTERS, BPF_REG_0);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, k->skb_len);
 	store(a, BF_LEN, BPF_REG_1);
@@ -374,7 +317,7 @@ void bf_emit_key(struct bf_asm *a, uint64_t fields, uint32_t stride, bool whole)
 	if (fields & L4_FIELDS)
 		load_l4(a, fields);
 	if (fields & BF_TCP_OPTIONS)
-		load_tcp_options(a);
+		bf_emit_tcp_options(a);
 	if (fields & (0xfULL << BF_IIF))
 		load_ifname(a, BF_IIF, k->state_in);
 	if (fields & (0xfULL << BF_OIF))

@@ -7,8 +7,9 @@
 #include "asm.h"
 #include "fib.h"
 #include "match.h"
+#include "uapi/bpfilter.h"
 
-/* Which interface the route must lead to. */
+/* Which interface the route must lead to: the second index of bpfilter_packet.addr_type. */
 enum { DEV_ANY, DEV_IN, DEV_OUT };
 
 /**
@@ -16,11 +17,13 @@ enum { DEV_ANY, DEV_IN, DEV_OUT };
  * @types: bit RTN_... of each type that matches
  * @dest: the destination, not the source
  * @dev: DEV_...
+ * @slot: which byte of bpfilter_packet.addr_type it is
  */
 struct addrtype_state {
 	uint16_t types;
 	uint8_t dest;
 	uint8_t dev;
+	uint8_t slot;
 };
 
 static int addrtype_check_1(const struct ipt_entry *e, const void *data, unsigned int hook_mask,
@@ -96,7 +99,7 @@ static void emit_context(struct bf_asm *a, int known)
  * r6 is the state, r7 the frame and then the hook state, r8 the type, r9 the address. A routing
  * table that has no end drops the packet: what it is cannot be told.
  */
-static void addrtype_emit(struct bf_asm *a)
+static void emit_walk(struct bf_asm *a)
 {
 	int walk = bf_asm_label(a), known = bf_asm_label(a), stuck = bf_asm_label(a);
 
@@ -116,9 +119,44 @@ static void addrtype_emit(struct bf_asm *a)
 	bf_fib_function(a, walk);
 }
 
+/*
+ * The module has asked the kernel:
+ *
+ *	type = addr_type[state->dest][state->dev];
+ *	return !!(state->types & 1 << type);
+ */
+static void emit_asked(struct bf_asm *a)
+{
+	bf_ldx(a, BPF_B, BPF_REG_3, BPF_REG_1, offsetof(struct addrtype_state, slot));
+	bf_alui(a, BPF_AND, BPF_REG_3, 7);
+	bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_3);
+	bf_ldx(a, BPF_B, BPF_REG_3, BPF_REG_2, BF_FRAME_STATE);
+	bf_alui(a, BPF_AND, BPF_REG_3, 31);
+	bf_ldx(a, BPF_H, BPF_REG_0, BPF_REG_1, offsetof(struct addrtype_state, types));
+	bf_alu(a, BPF_RSH, BPF_REG_0, BPF_REG_3);
+	bf_alui(a, BPF_AND, BPF_REG_0, 1);
+	bf_exit(a);
+}
+
+static void addrtype_emit(struct bf_asm *a)
+{
+	if (a->attach == BF_ATTACH_LINK)
+		emit_walk(a);
+	else
+		emit_asked(a);
+}
+
+static uint32_t addrtype_want(const void *data)
+{
+	const struct addrtype_state *state = data;
+
+	return BPFILTER_WANT_TYPE(state->dest, state->dev);
+}
+
 static const struct bf_cond_type cond_addrtype = {
 	.name = "addrtype",
 	.emit = addrtype_emit,
+	.want = addrtype_want,
 	.fields = BF_FIELD_BIT(BF_SADDR) | BF_FIELD_BIT(BF_DADDR),
 	.fib = true,
 };
@@ -126,7 +164,7 @@ static const struct bf_cond_type cond_addrtype = {
 static void compile(struct bf_rule *r, uint16_t source, bool not_source, uint16_t dest,
 		    bool not_dest, uint8_t dev)
 {
-	const struct addrtype_state src = {source, 0, dev}, dst = {dest, 1, dev};
+	const struct addrtype_state src = {source, 0, dev, dev}, dst = {dest, 1, dev, 3 + dev};
 
 	if (source)
 		bf_cond(r, &cond_addrtype, &src, sizeof(src), not_source, BF_TO_NEXT);

@@ -12,6 +12,7 @@
 #include "bpfilter.h"
 #include "kernel.h"
 #include "table.h"
+#include "uapi/bpfilter.h"
 
 /* Maps of a table's program; in its instructions they stand as these numbers. */
 enum bf_program_map {
@@ -42,6 +43,8 @@ enum bf_form {
 
 const char *bf_form_name(enum bf_form form);
 
+const char *bf_attach_name(enum bf_attach attach);
+
 /**
  * struct bf_program - a compiled table
  * @functions: where each BPF function but the first begins
@@ -49,6 +52,7 @@ const char *bf_form_name(enum bf_form form);
  * @stride: counters of one CPU; at least the number of entries of the table
  * @fields: key fields that the program fills
  * @wants_conntrack: it looks at conntrack, which must be active
+ * @want: BPFILTER_WANT_*: what the module must tell it of each packet; 0 for BF_ATTACH_LINK
  */
 struct bf_program {
 	struct bpf_insn *insns;
@@ -58,6 +62,8 @@ struct bf_program {
 	uint32_t globals;
 	struct bf_map_def maps[BF_NR_MAPS];
 	enum bf_form form;
+	enum bf_attach attach;
+	uint32_t want;
 	uint32_t stride;
 	uint64_t fields;
 	bool wants_conntrack;
@@ -65,19 +71,22 @@ struct bf_program {
 
 /**
  * bf_compile - translate a table for the netfilter placement
+ * @attach: which hooks it is for
  * @form: BF_FORM_AUTO, or which one (the tests ask for each)
  * @jiffies: the kernel's jiffies now, for state that starts with the table
  * @program: receives the result, to be freed with bf_program_free()
  * @why: says what cannot be translated
  *
- * Returns 0, -ENOMEM, -EOPNOTSUPP (something in the table has no translation; the kernel has to
- * run it), or -E2BIG if @form cannot hold the table.
+ * Returns 0, -ENOMEM, -EOPNOTSUPP (something in the table has no translation for these hooks, or
+ * the kernel does not have them; other hooks or the kernel have to run it), or -E2BIG if @form cannot
+ * hold the table.
  */
-int bf_compile(const struct bf_table *table, const struct bf_kernel *kernel, enum bf_form form,
-	       uint64_t jiffies, struct bf_program **program, struct bf_why *why);
+int bf_compile(const struct bf_table *table, const struct bf_kernel *kernel, enum bf_attach attach,
+	       enum bf_form form, uint64_t jiffies, struct bf_program **program,
+	       struct bf_why *why);
 
 /**
- * bf_compile_root - the program that is attached to the hooks
+ * bf_compile_root - the program that is attached to the hooks with links
  *
  * It runs whatever program stands in slot 0 of the prog array, which is its map number 0, and
  * accepts if there is none. Free with bf_program_free().

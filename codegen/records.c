@@ -443,12 +443,12 @@ static void emit_start(struct records *r, int drop)
 		emit_claim(r, drop);
 }
 
-static void emit_main(struct records *r, uint32_t stride)
+static void emit_main(struct records *r, const struct bf_program *p)
 {
 	struct bf_asm *a = r->a;
 	int drop = bf_asm_label(a);
 
-	bf_emit_key(a, r->rules->fields, stride, true);
+	bf_emit_key(a, p, true, drop);
 	emit_start(r, drop);
 	bf_mov32i(a, BPF_REG_1, MAX_CALLS);
 	bf_function_addr(a, BPF_REG_2, r->step);
@@ -482,7 +482,7 @@ int bf_emit_records(struct bf_asm *a, const struct bf_rules *rules, struct bf_pr
 	r.step = bf_asm_label(a);
 	for (i = 0; i < rules->nr_types; i++)
 		r.functions[i] = bf_asm_label(a);
-	emit_main(&r, p->stride);
+	emit_main(&r, p);
 	emit_step(&r);
 	bf_emit_cond_functions(a, rules, r.functions);
 	err = a->error;

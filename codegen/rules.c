@@ -74,6 +74,21 @@ static int set_action(const struct bf_table *table, uint32_t index, struct bf_co
 	}
 }
 
+static void set_want(struct bf_rules *rules)
+{
+	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_TCP_OPTIONS;
+	uint32_t i;
+
+	if (rules->fields & ct_fields)
+		rules->want |= BPFILTER_WANT_CT;
+	for (i = 0; i < rules->scratch.nr_conds; i++) {
+		const struct bf_cond *cond = &rules->scratch.conds[i];
+
+		if (cond->type->want)
+			rules->want |= cond->type->want(cond->state);
+	}
+}
+
 int bf_rules_make(struct bf_rules *rules, const struct bf_table *table, struct bf_why *why)
 {
 	struct bf_rule *r = &rules->scratch;
@@ -107,6 +122,7 @@ int bf_rules_make(struct bf_rules *rules, const struct bf_table *table, struct b
 		rules->types[rules->nr_types++] = type;
 		rules->fields |= type->fields;
 	}
+	set_want(rules);
 	for (i = 0; i < NF_INET_NUMHOOKS; i++) {
 		if (!(BF_FILTER_HOOKS & (1U << i)))
 			continue;

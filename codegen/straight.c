@@ -167,7 +167,7 @@ int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_p
 	for (i = 0; i < rules->nr_types; i++)
 		s.functions[i] = bf_asm_label(a);
 
-	bf_emit_key(a, rules->fields, p->stride, rules->nr_types);
+	bf_emit_key(a, p, rules->nr_types, s.drop);
 	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
 		int other = bf_asm_label(a);
 

@@ -291,7 +291,8 @@ static int translate(struct bf_filter *f, struct bf_table *table, uint64_t start
 	int err;
 
 	bf_env_kernel(f->env, &kernel);
-	err = bf_compile(table, &kernel, BF_FORM_AUTO, bf_env_jiffies(f->env), &program, why);
+	err = bf_compile(table, &kernel, BF_ATTACH_LINK, BF_FORM_AUTO, bf_env_jiffies(f->env),
+			 &program, why);
 	if (err)
 		return err;
 	err = bf_load(table, program, kernel.cpus, started, loaded, why);

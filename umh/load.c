@@ -28,13 +28,14 @@
  * The table's own map: what a later helper needs, then the table. The program does not read it but is
  * bound to it, so that whoever finds the program finds the table it came from.
  */
-#define SAVED_MAGIC 0x62660001
+#define SAVED_MAGIC 0x62660002
 
 struct saved_head {
 	uint32_t magic;
 	uint32_t size; /* of the saved table that follows */
 	uint32_t stride, cpus;
 	uint32_t form;
+	uint32_t attach, want;
 	uint32_t wants_conntrack;
 	uint64_t replaced_at, replace_us;
 	uint64_t map_bytes;
@@ -219,14 +220,15 @@ static void explain_refusal(const char *log, int err, struct bf_why *why)
 			*p = ' ';
 }
 
-static int load_insns(const char *name, const struct bpf_insn *insns, uint32_t n,
-		      struct bpf_prog_load_opts *opts, struct bf_why *why)
+static int load_insns(const char *name, enum bf_attach attach, const struct bpf_insn *insns,
+		      uint32_t n, struct bpf_prog_load_opts *opts, struct bf_why *why)
 {
-	enum bpf_prog_type type = PROG_TYPE_NETFILTER;
+	bool link = attach == BF_ATTACH_LINK;
+	enum bpf_prog_type type = link ? PROG_TYPE_NETFILTER : BPF_PROG_TYPE_SCHED_CLS;
 	int fd, err;
 	char *log;
 
-	opts->expected_attach_type = ATTACH_NETFILTER;
+	opts->expected_attach_type = link ? ATTACH_NETFILTER : 0;
 	opts->attempts = 1;
 	fd = bpf_prog_load(type, name, "GPL", insns, n, opts);
 	if (fd >= 0)
@@ -268,7 +270,7 @@ static int load_program(const struct bf_program *program, const int *fds, struct
 	if (insns) {
 		memcpy(insns, program->insns, size);
 		relocate(insns, program->nr_insns, fds);
-		fd = load_insns("bpfilter", insns, program->nr_insns, &opts, why);
+		fd = load_insns("bpfilter", program->attach, insns, program->nr_insns, &opts, why);
 		free(insns);
 	} else {
 		fd = -ENOMEM;
@@ -295,6 +297,8 @@ static int save_table(struct bf_loaded *l)
 					    .stride = l->stride,
 					    .cpus = l->cpus,
 					    .form = l->form,
+					    .attach = l->attach,
+					    .want = l->want,
 					    .wants_conntrack = l->wants_conntrack,
 					    .replaced_at = l->replaced_at,
 					    .replace_us = l->replace_us,
@@ -365,6 +369,8 @@ int bf_load(struct bf_table *table, const struct bf_program *program, unsigned i
 	l->stride = program->stride;
 	l->cpus = cpus;
 	l->form = program->form;
+	l->attach = program->attach;
+	l->want = program->want;
 	l->wants_conntrack = program->wants_conntrack;
 	err = create_maps(program, fds, &l->map_bytes);
 	if (err) {
@@ -391,10 +397,13 @@ static int read_saved(struct bf_loaded *l, int fd, size_t size)
 	if (!head)
 		return -ENOMEM;
 	if (size >= sizeof(*head) && head->magic == SAVED_MAGIC &&
-	    head->size <= size - sizeof(*head) && head->form <= BF_FORM_RECORDS) {
+	    head->size <= size - sizeof(*head) && head->form <= BF_FORM_RECORDS &&
+	    head->attach <= BF_ATTACH_MODULE) {
 		l->stride = head->stride;
 		l->cpus = head->cpus;
 		l->form = head->form;
+		l->attach = head->attach;
+		l->want = head->want;
 		l->wants_conntrack = head->wants_conntrack;
 		l->replaced_at = head->replaced_at;
 		l->replace_us = head->replace_us;
@@ -517,7 +526,7 @@ int bf_load_root(const struct bf_kernel *kernel, int switch_fd, struct bf_why *w
 	if (err)
 		return err;
 	relocate(root->insns, root->nr_insns, &switch_fd);
-	fd = load_insns("bpfilter_root", root->insns, root->nr_insns, &opts, why);
+	fd = load_insns("bpfilter_root", BF_ATTACH_LINK, root->insns, root->nr_insns, &opts, why);
 	bf_program_free(root);
 	return fd;
 }

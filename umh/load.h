@@ -16,6 +16,8 @@
  * @prog: descriptor of the program, which holds all maps
  * @table: the table itself; owned
  * @counters: [cpus][stride], shared with the program
+ * @attach: which hooks the program is for
+ * @want: BPFILTER_WANT_*, to be told to the module
  * @map_bytes: of all its maps
  */
 struct bf_loaded {
@@ -26,6 +28,8 @@ struct bf_loaded {
 	size_t counters_size;
 	uint32_t stride, cpus;
 	enum bf_form form;
+	enum bf_attach attach;
+	uint32_t want;
 	bool wants_conntrack;
 	uint32_t nr_insns, jited_bytes;
 	uint64_t map_bytes;

@@ -44,7 +44,8 @@ static int load(struct sandbox *s, struct blob *b, enum bf_form form,
 	*loaded = NULL;
 	if (!table)
 		return -EINVAL;
-	err = bf_compile(table, kernel, form, bf_env_jiffies(s->env), &program, why);
+	err = bf_compile(table, kernel, BF_ATTACH_LINK, form, bf_env_jiffies(s->env), &program,
+			 why);
 	if (!err) {
 		err = bf_load(table, program, kernel->cpus, started, loaded, why);
 		bf_program_free(program);

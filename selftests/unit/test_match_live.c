@@ -180,8 +180,8 @@ static int install(FIXTURE_DATA(live) * self, enum bf_form form, int theirs, int
 	r = read_table(theirs, &len);
 	err = r ? bf_table_check(r, len, &table, &why) : -1;
 	err = err
-		      ?: bf_compile(table, &self->kernel, form, bf_env_jiffies(self->env), &program,
-				    &why);
+		      ?: bf_compile(table, &self->kernel, BF_ATTACH_LINK, form,
+				    bf_env_jiffies(self->env), &program, &why);
 	err = err ?: bf_load(table, program, self->kernel.cpus, 0, &self->loaded, &why);
 	bf_program_free(program);
 	free(r);
