@@ -174,8 +174,8 @@ check-module: setup-check-vm
 
 setup: setup-check
 
-.PHONY: setup-demo setup-check setup-check-vm
-setup-demo setup-check setup-check-vm: setup-%:
+.PHONY: setup-demo setup-check setup-check-vm setup-check-install
+setup-demo setup-check setup-check-vm setup-check-install: setup-%:
 	@tools/setup.sh $* $(B)
 
 # The README's table of matches, from the registry.
@@ -196,16 +196,19 @@ C_FILES	= $(wildcard include/*.h include/uapi/*.h codegen/*.[ch] umh/*.[ch] self
 format-check:
 	$(q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
 
-.PHONY: install uninstall
+.PHONY: install uninstall check-install
+# The module by DKMS, where there is one, else directly, for all kernels with headers: see
+# packaging/install.sh for MODULE and KVER.
+MODULE	?= auto
+KVER	?=
 install: all
-	install -D -m 755 $(B)/bpfilter $(DESTDIR)$(PREFIX)/sbin/bpfilter
-	install -D -m 644 docs/bpfilter.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpfilter.8
-	install -D -m 644 tools/bpfilter.bash-completion \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfilter
+install uninstall:
+	@B='$(B)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' MODULE='$(MODULE)' KVER='$(KVER)' \
+		packaging/install.sh $@
 
-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/bpfilter $(DESTDIR)$(PREFIX)/share/man/man8/bpfilter.8 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfilter
+# In a Debian tree of its own, below $(B)/install.
+check-install: setup-check-install
+	@BUILD=$(abspath $(B)) selftests/run.sh -t 1800 selftests/install/install.sh
 
 .PHONY: clean
 clean:
@@ -226,7 +229,8 @@ help:
 	@echo 'make asan          build $(B)-asan/ with the address and undefined behaviour sanitizers'
 	@echo 'make readme        bring the table of matches in README.md up to date'
 	@echo 'make format-check  does clang-format agree?'
-	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set; also: uninstall'
+	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set, with the module'
+	@echo '                   (MODULE=none: without); also: uninstall, and check-install, its test'
 	@echo 'make clean         remove $(B)/ and $(B)-asan/'
 	@echo
 	@echo 'V=1 shows whole commands, B=DIR builds elsewhere.'

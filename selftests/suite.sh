@@ -30,7 +30,7 @@ slow)
 	exec "$here/run.sh" -t 2400 "$here/e2e/save.sh" "$here/e2e/persist.sh 200" \
 		"$here/e2e/mutate.sh 5000 2" "$T/mutate --random --count=200000 --seed=2" \
 		"$lab $T/differential --sets=320" "$lab $T/differential --sets=40 --mutants" \
-		"$lab $T/flood --replaces=1000"
+		"$lab $T/flood --replaces=1000" "$here/install/install.sh"
 	;;
 bench)
 	exec "$here/bench.sh"
