@@ -314,7 +314,7 @@ static void bf_start_helper(void)
 	}
 	bf_starting = true;
 	__module_get(THIS_MODULE);
-	queue_work(system_unbound_wq, &bf_start_work);
+	schedule_work(&bf_start_work);
 }
 
 /* Wait for the answer: 0, -errno, or BF_TO_KERNEL. */
@@ -1013,7 +1013,7 @@ static ssize_t bf_read(struct kiocb *kiocb, struct iov_iter *to)
 	ssize_t ret;
 
 	while ((req = bf_take(iov_iter_count(to))) == ERR_PTR(-EAGAIN)) {
-		if (kiocb->ki_filp->f_flags & O_NONBLOCK)
+		if (kiocb->ki_filp->f_flags & O_NONBLOCK || kiocb->ki_flags & IOCB_NOWAIT)
 			return -EAGAIN;
 		ret = wait_event_interruptible(bf_wait, bf_readable());
 		if (ret)
