@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "btf.h"
 
@@ -247,7 +248,8 @@ void bf_btf_read_conntrack(struct bf_kernel *kernel)
 {
 	struct btf *btf;
 
-	if (kernel->has_conntrack)
+	/* Reading all of the kernel's types takes longer than the rest of a replace. */
+	if (kernel->has_conntrack || access("/sys/kernel/btf/nf_conntrack", F_OK))
 		return;
 	btf = btf__load_vmlinux_btf();
 	if (!btf)

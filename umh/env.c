@@ -17,6 +17,7 @@
 
 #include "asm.h"
 #include "btf.h"
+#include "device.h"
 #include "env.h"
 #include "load.h"
 
@@ -134,8 +135,8 @@ static int open_clock(struct bf_env *env, struct bf_why *why)
 	return err ? bf_why(why, err, "cannot tell how long a tick is (%s)", strerror(-err)) : 0;
 }
 
-/* Can a program of ours be loaded for the netfilter hooks at all? */
-static int probe_netfilter(struct bf_env *env, struct bf_why *why)
+/* Can a program of ours be loaded for netfilter links at all? -EOPNOTSUPP */
+static int probe_links(struct bf_env *env, struct bf_why *why)
 {
 	int prog, map = bf_create_switch();
 
@@ -144,12 +145,11 @@ static int probe_netfilter(struct bf_env *env, struct bf_why *why)
 	prog = bf_load_root(&env->kernel, map, NULL);
 	close(map);
 	if (prog < 0)
-		return bf_why(why, prog,
+		return bf_why(why, prog == -EINVAL ? -EOPNOTSUPP : prog,
 			      "the kernel does not take BPF programs for netfilter hooks (%s): "
 			      "Linux 6.4 or later with CONFIG_NETFILTER_BPF_LINK is needed",
 			      strerror(-prog));
 	close(prog);
-	env->kernel.has_links = true;
 	return 0;
 }
 
@@ -186,6 +186,19 @@ static int open_pin_dir(struct bf_why *why)
 	return err;
 }
 
+/* Links, or at least the module. */
+static int find_links(struct bf_env *env, int *exit_code, struct bf_why *why)
+{
+	int err = bf_btf_read(&env->kernel, why);
+
+	*exit_code = err == -ENOENT ? BF_EXIT_NO_BTF : BF_EXIT_OLD_KERNEL;
+	err = err ?: probe_links(env, why);
+	env->kernel.has_links = !err;
+	if ((err == -ENOENT || err == -EOPNOTSUPP) && bf_device_exists())
+		return bf_why(why, 0, "%s", "");
+	return err;
+}
+
 static int open_kernel(struct bf_env *env, int *exit_code, struct bf_why *why)
 {
 	int err;
@@ -194,13 +207,7 @@ static int open_kernel(struct bf_env *env, int *exit_code, struct bf_why *why)
 	err = open_clock(env, why);
 	if (err)
 		return err;
-	err = bf_btf_read(&env->kernel, why);
-	if (err) {
-		*exit_code = err == -ENOENT ? BF_EXIT_NO_BTF : BF_EXIT_OLD_KERNEL;
-		return err;
-	}
-	*exit_code = BF_EXIT_OLD_KERNEL;
-	err = probe_netfilter(env, why);
+	err = find_links(env, exit_code, why);
 	if (err)
 		return err;
 	*exit_code = BF_EXIT_NO_BPFFS;
@@ -276,7 +283,8 @@ void bf_env_close(struct bf_env *env)
 void bf_env_kernel(struct bf_env *env, struct bf_kernel *kernel)
 {
 	pthread_mutex_lock(&env->lock);
-	bf_btf_read_conntrack(&env->kernel);
+	if (env->kernel.has_links)
+		bf_btf_read_conntrack(&env->kernel);
 	*kernel = env->kernel;
 	pthread_mutex_unlock(&env->lock);
 }

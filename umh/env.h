@@ -20,7 +20,8 @@ enum bf_exit {
 	BF_EXIT_NOT_ROOT = 120,	   /* a privilege is missing */
 	BF_EXIT_NO_BPFFS = 121,	   /* bpffs cannot be mounted or written */
 	BF_EXIT_NO_BTF = 122,	   /* the kernel has no BTF */
-	BF_EXIT_OLD_KERNEL = 123,  /* no BPF netfilter links, or no seccomp notification */
+	BF_EXIT_OLD_KERNEL = 123,  /* neither BPF netfilter links nor the module, or no seccomp
+				    * notification */
 	BF_EXIT_NO_HELPER = 124,   /* the helper cannot be started or reached */
 	BF_EXIT_FAILED = 125,	   /* anything else that is ours; as env(1), chroot(1) */
 	BF_EXIT_CANNOT_EXEC = 126, /* COMMAND was found but cannot be executed */
@@ -39,6 +40,7 @@ const char *bf_pin_dir(void);
  * bf_env_open - look at the kernel, load what all namespaces share, prepare the pin directory
  * @exit_code: receives one of enum bf_exit when it fails
  *
+ * A kernel without netfilter links will do if the module is loaded, whoever has its device open.
  * Mounts bpffs where the pin directory belongs if it is not mounted. 0 or -errno.
  */
 int bf_env_open(struct bf_env **env, int *exit_code, struct bf_why *why);

@@ -9,7 +9,7 @@
  *	    replace, detach: bf_move_to_kernel()       replace: swap()
  *	    not translatable
  *
- * A swap is one store; for the moves see move.c.
+ * A swap is one store, unless the new program is for other hooks; for that and the moves see move.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ int bf_filter_want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *wh
 void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
 			      struct xt_counters *counters)
 {
-	int err = bf_rcu_wait();
+	int err = bf_seat_wait(&f->seat, loaded->attach);
 
 	if (err)
 		bf_log(BF_LOG_WARN,
@@ -70,34 +70,27 @@ void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loade
 
 static int pick_up(struct bf_filter *f, struct bf_why *why)
 {
-	struct bf_kernel kernel;
+	enum bf_attach other;
 	uint32_t prog_id;
-	int err = bf_pins_open(&f->pins);
+	bool moving;
+	int err = bf_seat_open(&f->seat, &prog_id, &moving, why);
 
-	if (err == -ENOENT) {
-		/* The folder may be there, of a helper killed before its first pin or after its last. */
-		bf_pins_remove(&f->pins);
-		return 0;
-	}
-	if (err)
-		return bf_why(why, err, "cannot open the pins in %s: %s", f->pins.dir,
-			      strerror(-err));
-	err = bf_pins_current(&f->pins, &prog_id);
 	if (!err && prog_id)
 		err = bf_load_by_id(prog_id, &f->loaded, why);
 	if (err)
 		return err;
-	if (bf_pins_is_moving(&f->pins))
+	if (!f->loaded) {
+		bf_seat_remove(&f->seat);
+		return 0;
+	}
+	err = bf_seat_make(&f->seat, f->loaded->attach, why);
+	if (!err && moving)
 		err = bf_move_finish(f, why);
 	if (err)
 		return err;
-	if (!f->loaded) {
-		bf_pins_remove(&f->pins);
-		return 0;
-	}
-	bf_env_kernel(f->env, &kernel);
-	err = bf_pins_make(&f->pins, &kernel, why);
-	return err ?: bf_filter_want_conntrack(f, f->loaded->wants_conntrack, why);
+	other = f->loaded->attach == BF_ATTACH_LINK ? BF_ATTACH_MODULE : BF_ATTACH_LINK;
+	bf_seat_leave(&f->seat, other);
+	return bf_filter_want_conntrack(f, f->loaded->wants_conntrack, why);
 }
 
 int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_filter **result,
@@ -112,7 +105,7 @@ int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_
 	f->env = env;
 	f->kernel_sk = -1;
 	snprintf(f->name, sizeof(f->name), "%s", name);
-	bf_pins_init(&f->pins, inode);
+	bf_seat_init(&f->seat, env, inode);
 	err = pick_up(f, why);
 	if (err) {
 		bf_filter_close(f);
@@ -131,8 +124,29 @@ void bf_filter_close(struct bf_filter *f)
 	if (f->kernel_sk >= 0)
 		close(f->kernel_sk);
 	bf_loaded_free(f->loaded);
-	bf_pins_close(&f->pins);
+	bf_seat_close(&f->seat);
 	free(f);
+}
+
+int bf_filter_settle(struct bf_filter *f)
+{
+	uint32_t prog_id;
+	int err = bf_seat_meet(&f->seat, &prog_id);
+
+	if (!err && prog_id && !f->loaded) {
+		/* Another helper had the module, and the table, when we came. */
+		err = pick_up(f, NULL);
+		if (err) {
+			bf_loaded_free(f->loaded);
+			f->loaded = NULL;
+			f->seat.device = NULL;
+		}
+	}
+	if (err)
+		return err;
+	/* If it cannot be told now, it is at the next call. */
+	bf_seat_settle(&f->seat, f->loaded);
+	return 0;
 }
 
 bool bf_filter_is_ours(const struct bf_filter *f)
@@ -159,8 +173,10 @@ void bf_filter_event(struct bf_filter *f)
 int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
 {
 	socklen_t len = sizeof(*info);
-	int sk;
+	int sk, err = bf_filter_settle(f);
 
+	if (err)
+		return err;
 	if (f->loaded) {
 		const struct bf_table *t = f->loaded->table;
 
@@ -173,7 +189,10 @@ int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
 	}
 	sk = bf_filter_socket(f);
 	strcpy(info->name, "filter");
-	return sk < 0 ? sk : bf_kernel_get(sk, IPT_SO_GET_INFO, info, &len);
+	err = sk < 0 ? sk : bf_kernel_get(sk, IPT_SO_GET_INFO, info, &len);
+	if (err == -ENOPROTOOPT && bf_env_device(f->env))
+		err = bf_kernel_absent_info(info);
+	return err;
 }
 
 static struct xt_counters *alloc_counters(uint32_t n)
@@ -194,6 +213,8 @@ static int kernel_entries(struct bf_filter *f, uint32_t size, void *entries)
 	err = sk < 0 ? sk : bf_kernel_get(sk, IPT_SO_GET_ENTRIES, get, &len);
 	if (!err)
 		memcpy(entries, get->entrytable, size);
+	else if (err == -ENOPROTOOPT && bf_env_device(f->env))
+		err = bf_kernel_absent_entries(size, entries);
 	free(get);
 	return err;
 }
@@ -234,16 +255,18 @@ int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len)
 	return 0;
 }
 
-/* A new program for the old one: the store in the switch is the commit. */
+/* A new program for the old one: the store at its hooks is the commit. */
 static int swap(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counters *old,
 		struct bf_why *why)
 {
 	struct bf_loaded *before = f->loaded;
 	int err = 0;
 
+	if (loaded->attach != before->attach)
+		return bf_move_hooks(f, loaded, old, why);
 	if (loaded->wants_conntrack)
 		err = bf_filter_want_conntrack(f, true, why);
-	err = err ?: bf_pins_switch(&f->pins, loaded->prog);
+	err = err ?: bf_seat_put(&f->seat, loaded);
 	if (err) {
 		bf_filter_want_conntrack(f, before->wants_conntrack, NULL);
 		return err;
@@ -282,6 +305,32 @@ static int check_num_counters(struct bf_filter *f, uint32_t num_counters)
 	return info.num_entries == num_counters ? 0 : -EAGAIN;
 }
 
+/*
+ * By links, unless the kernel has none or the table is one that only the module's hooks can do. It stays there
+ * for as long as it is ours: going back is worth no pause.
+ */
+static int compile(struct bf_filter *f, const struct bf_table *table,
+		   const struct bf_kernel *kernel, struct bf_program **program, struct bf_why *why)
+{
+	uint64_t jiffies = bf_env_jiffies(f->env);
+	bool module = bf_env_device(f->env);
+	struct bf_why other = {};
+	int err = -EOPNOTSUPP;
+
+	if (!module && !kernel->has_links)
+		return bf_why(why, err,
+			      "the kernel has no BPF netfilter links, which came with Linux 6.4, "
+			      "and the module is not loaded");
+	if (!kernel->has_links || (f->loaded && f->loaded->attach == BF_ATTACH_MODULE))
+		return bf_compile(table, kernel, BF_ATTACH_MODULE, BF_FORM_AUTO, jiffies, program,
+				  why);
+	err = bf_compile(table, kernel, BF_ATTACH_LINK, BF_FORM_AUTO, jiffies, program, why);
+	if (err == -EOPNOTSUPP && module &&
+	    !bf_compile(table, kernel, BF_ATTACH_MODULE, BF_FORM_AUTO, jiffies, program, &other))
+		err = 0;
+	return err;
+}
+
 /* The table as a loaded program. @table is taken over on success. */
 static int translate(struct bf_filter *f, struct bf_table *table, uint64_t started,
 		     struct bf_loaded **loaded, struct bf_why *why)
@@ -291,8 +340,7 @@ static int translate(struct bf_filter *f, struct bf_table *table, uint64_t start
 	int err;
 
 	bf_env_kernel(f->env, &kernel);
-	err = bf_compile(table, &kernel, BF_ATTACH_LINK, BF_FORM_AUTO, bf_env_jiffies(f->env),
-			 &program, why);
+	err = compile(f, table, &kernel, &program, why);
 	if (err)
 		return err;
 	err = bf_load(table, program, kernel.cpus, started, loaded, why);
@@ -319,6 +367,9 @@ static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, siz
 		      bf_move_to_kernel(f, replace, len, old, false, why);
 	else
 		err = replace_in_kernel(f, replace, len, old);
+	if (err == -ENOPROTOOPT && why && !why->text[0])
+		bf_why(why, err, "the table needs ip_tables, which this kernel does not have: %s",
+		       why_kernel->text);
 	if (err)
 		return err;
 	/* Once for each reason, not for every rule that is added to such a table. */
@@ -386,6 +437,10 @@ int bf_filter_replace(struct bf_filter *f, const void *value, size_t len,
 		bf_table_free(table);
 		return -ENOMEM;
 	}
+	if (!err && bf_env_leaving(f->env)) {
+		bf_table_free(table);
+		err = bf_why(&reason, BF_NOT_TRANSLATABLE, "bpfilter is being stopped");
+	}
 	if (err == BF_NOT_TRANSLATABLE)
 		err = fall_back(f, replace, len, old, &reason, why);
 	else
@@ -429,7 +484,7 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	int err;
 
 	if (!f->loaded)
-		return 0;
+		return bf_seat_settle(&f->seat, NULL);
 	n = f->loaded->table->num_entries;
 	counters = alloc_counters(n);
 	if (!counters)
@@ -441,8 +496,12 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	if (err)
 		return err;
 	f->replaced_at = f->replace_us = 0;
-	bf_why(&f->why_kernel, 0,
-	       "it was detached; the next change below \"bpfilter run\" moves it to eBPF again");
+	if (bf_env_leaving(f->env))
+		bf_why(&f->why_kernel, 0, "bpfilter is being stopped");
+	else
+		bf_why(&f->why_kernel, 0,
+		       "it was detached; the next change %s moves it to eBPF again",
+		       bf_env_device(f->env) ? "of it" : "below \"bpfilter run\"");
 	return 0;
 }
 
@@ -450,7 +509,7 @@ void bf_filter_abandon(struct bf_filter *f)
 {
 	bf_loaded_free(f->loaded);
 	f->loaded = NULL;
-	bf_pins_remove(&f->pins);
+	bf_seat_remove(&f->seat);
 	bf_filter_want_conntrack(f, false, NULL);
 }
 
@@ -525,7 +584,8 @@ int bf_filter_status(struct bf_filter *f, struct bf_filter_status *status)
 	status->ours = true;
 	status->also_kernel = bf_filter_socket(f) >= 0 && bf_move_kernel_has_rules(f);
 	count_rules(l->table, status);
-	status->prog_ids[0] = bf_pins_root_id(&f->pins);
+	status->attach = l->attach;
+	status->prog_ids[0] = bf_pins_root_id(&f->seat.pins);
 	status->prog_ids[1] = l->prog_id;
 	status->insns = l->nr_insns;
 	status->jited_bytes = l->jited_bytes;

@@ -2,8 +2,8 @@
 /*
  * The filter table in force in one network namespace, whoever enforces it.
  *
- * At any moment the table is either ours (generated programs run it, pinned in
- * bpffs) or the kernel's (ip_tables runs it; ours is not attached). Every function
+ * At any moment the table is either ours (generated programs run it, at hooks that
+ * outlive us: seat.h) or the kernel's (ip_tables runs it; ours is not attached). Every function
  * here must be called on a thread that is in the namespace, one at a time per
  * namespace. Errors are those that the socket options give: -errno.
  */
@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "bpfilter.h"
+#include "program.h"
 
 struct bf_env; /* what the process found out about the kernel: env.h */
 struct bf_filter;
@@ -34,6 +35,9 @@ int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_
 
 /* Forgets the namespace; what is in force stays in force. */
 void bf_filter_close(struct bf_filter *f);
+
+/* The module may have been loaded since: tell it, and be told by it, what is in force. 0 or -errno. */
+int bf_filter_settle(struct bf_filter *f);
 
 /* Is the table in force ours? If not, the kernel's ip_tables has it. */
 bool bf_filter_is_ours(const struct bf_filter *f);
@@ -71,8 +75,11 @@ int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len);
 int bf_filter_fd(const struct bf_filter *f);
 void bf_filter_event(struct bf_filter *f);
 
-/* Give the table, with its rules and counters, back to the kernel's ip_tables, and
- * remove everything of ours from the namespace. */
+/*
+ * Give the table, with its rules and counters, back to the kernel's ip_tables, and remove everything of
+ * ours from the namespace. -EBUSY: ip_tables has rules of its own; -ENOPROTOOPT: the kernel has no
+ * ip_tables.
+ */
 int bf_filter_detach(struct bf_filter *f, struct bf_why *why);
 
 /* Remove everything of ours from a namespace that nobody uses, the rules too. */
@@ -82,15 +89,17 @@ void bf_filter_abandon(struct bf_filter *f);
  * struct bf_filter_status - a picture of it, for people
  * @also_kernel: the table is ours, and ip_tables has rules too, set by a call that did not reach us;
  *	packets pass both
+ * @attach: which hooks run the programs
  * @why_kernel: why the kernel has the table; empty if nothing needs to be said
  */
 struct bf_filter_status {
 	bool ours;
 	bool also_kernel;
 	enum bf_placement placement;
+	enum bf_attach attach;
 	uint32_t rules;	      /* as iptables counts entries, without policies and ERROR */
 	uint32_t chains;      /* user chains */
-	uint32_t prog_ids[2]; /* root, table; 0 where there is none */
+	uint32_t prog_ids[2]; /* root (of links), table; 0 where there is none */
 	uint32_t insns;	      /* of the table's program */
 	uint32_t jited_bytes;
 	uint64_t map_bytes;

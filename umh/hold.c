@@ -49,6 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "hold.h"
 #include "nft.h"
 
@@ -76,18 +77,21 @@
 struct bf_hold {
 	int sk;
 	int stats; /* /proc/.../nfnetlink_queue, or -1 */
+	struct bf_device *device;
 	uint16_t queue;
 };
 
 /* How a packet gets into a queue: whichever of the two the kernel was built with. */
 enum queue_expr { NFT_QUEUE_EXPR, XT_NFQUEUE_TARGET, NR_QUEUE_EXPRS };
 
-int bf_rcu_wait(void)
+int bf_rcu_wait(struct bf_device *device)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	int inner, outer, err;
 	uint32_t key = 0;
 
+	if (device && !bf_device_sync(device))
+		return 0;
 	/*
 	 * An update of a map of maps returns after synchronize_rcu() (maybe_wait_bpf_programs() in
 	 * kernel/bpf/syscall.c), whatever the number of CPUs. membarrier(2) takes as long but
@@ -253,7 +257,7 @@ static void hold_free(struct bf_hold *h)
 	free(h);
 }
 
-int bf_hold_begin(struct bf_hold **hold, struct bf_why *why)
+int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why *why)
 {
 	struct bf_hold *h = calloc(1, sizeof(*h));
 	int err;
@@ -261,6 +265,7 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_why *why)
 	*hold = NULL;
 	if (!h)
 		return -ENOMEM;
+	h->device = device;
 	/* Of this thread's namespace. Without it (no procfs) end cannot tell what was lost. */
 	h->stats = open("/proc/thread-self/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC);
 	h->sk = bf_nfnl_open();
@@ -277,7 +282,7 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_why *why)
 		return err;
 	}
 
-	err = bf_rcu_wait();
+	err = bf_rcu_wait(device);
 	if (err) {
 		bf_hold_end(h);
 		return bf_why(why, err, "cannot wait for packets in flight: %s", strerror(-err));
@@ -448,7 +453,7 @@ long bf_hold_end(struct bf_hold *h)
 	if (!err)
 		err = let_go_until_empty(h);
 	if (!err)
-		err = bf_rcu_wait();
+		err = bf_rcu_wait(h->device);
 	if (!err)
 		err = let_go_until_empty(h);
 	if (!err) {

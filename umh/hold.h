@@ -13,13 +13,15 @@
 
 #include "bpfilter.h"
 
+struct bf_device;
 struct bf_hold;
 
 /**
  * bf_hold_begin - from now on packets wait in front of the filter hooks
+ * @device: as for bf_rcu_wait()
  *
  * On return no packet is between the hold and the end of the filter hooks any more (an
- * RCU grace period has passed: 5 ms when idle, up to 100 ms under load). Must be called in the
+ * RCU grace period has passed, see bf_rcu_wait()). Must be called in the
  * namespace. Returns 0, or -errno where the kernel lacks nf_tables or nfnetlink_queue
  * (-EOPNOTSUPP), or another process holds (-EBUSY); nothing is held then.
  *
@@ -29,7 +31,7 @@ struct bf_hold;
  * every instant one of the two tables must be fully in force, for if the process dies the hold
  * goes with it.
  */
-int bf_hold_begin(struct bf_hold **hold, struct bf_why *why);
+int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why *why);
 
 /**
  * bf_hold_end - let them go, in order, and remove the hold; NULL is ignored
@@ -42,9 +44,10 @@ long bf_hold_end(struct bf_hold *hold);
 
 /**
  * bf_rcu_wait - wait until every packet that is now in a netfilter hook has left it
+ * @device: the module's, which can make that short; or NULL
  *
- * 0 or -errno.
+ * 5 ms when idle, up to 100 ms under load; with the module some microseconds. 0 or -errno.
  */
-int bf_rcu_wait(void);
+int bf_rcu_wait(struct bf_device *device);
 
 #endif /* BPFILTER_HOLD_H */

@@ -163,6 +163,41 @@ static void *empty_value(size_t *len)
 	return value;
 }
 
+int bf_kernel_absent_info(struct ipt_getinfo *info)
+{
+	struct bf_table *empty = bf_table_empty(NF_ACCEPT);
+
+	if (!empty)
+		return -ENOMEM;
+	info->valid_hooks = BF_FILTER_HOOKS;
+	memcpy(info->hook_entry, empty->hook_entry, sizeof(info->hook_entry));
+	memcpy(info->underflow, empty->underflow, sizeof(info->underflow));
+	info->num_entries = empty->num_entries;
+	info->size = empty->size;
+	bf_table_free(empty);
+	return 0;
+}
+
+int bf_kernel_absent_entries(uint32_t size, void *entries)
+{
+	struct bf_table *empty = bf_table_empty(NF_ACCEPT);
+	struct xt_counters *none;
+	int err = -EAGAIN;
+
+	if (!empty)
+		return -ENOMEM;
+	none = calloc(empty->num_entries, sizeof(*none));
+	if (!none) {
+		err = -ENOMEM;
+	} else if (size == empty->size) {
+		bf_table_show(empty, none, entries);
+		err = 0;
+	}
+	free(none);
+	bf_table_free(empty);
+	return err;
+}
+
 /* Is this an unconditional ACCEPT, as the policy of an untouched chain is? */
 static bool is_accept(const struct ipt_entry *e)
 {

@@ -68,6 +68,13 @@ int bf_kernel_judge(int sk, const void *replace, size_t len);
 /* As bf_kernel_replace(), with three policies ACCEPT and no rules. */
 int bf_kernel_clear(int sk, struct xt_counters **old, uint32_t *nr_old);
 
+/*
+ * What the kernel would answer to the options of the same name if it had ip_tables, for a kernel that has not:
+ * three policies ACCEPT. -EAGAIN if they have another size. -ENOMEM.
+ */
+int bf_kernel_absent_info(struct ipt_getinfo *info);
+int bf_kernel_absent_entries(uint32_t size, void *entries);
+
 /* IPT_SO_SET_ADD_COUNTERS with @n counters, n equal to the table's number of entries. */
 int bf_kernel_add_counters(int sk, const struct xt_counters *counters, uint32_t n);
 

@@ -8,7 +8,7 @@
 
 #include "filter.h"
 #include "load.h"
-#include "pins.h"
+#include "seat.h"
 
 struct bf_ct_pin;
 
@@ -21,7 +21,7 @@ struct bf_ct_pin;
 struct bf_filter {
 	struct bf_env *env;
 	char name[64];
-	struct bf_pins pins;
+	struct bf_seat seat;
 	struct bf_loaded *loaded;
 	struct bf_ct_pin *ct_pin;
 	bool ct_used;
@@ -52,6 +52,15 @@ void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loade
 int bf_move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num_counters,
 		 struct xt_counters *old, struct bf_why *why);
 
+/**
+ * bf_move_hooks - a new table for the one in force, at other hooks
+ * @old: receives the final counters of the table that was in force
+ *
+ * Takes @loaded over on success. On error the old one stays in force, where it is.
+ */
+int bf_move_hooks(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counters *old,
+		  struct bf_why *why);
+
 /* Has ip_tables more than three policies ACCEPT? bf_filter_socket() must have succeeded. */
 bool bf_move_kernel_has_rules(struct bf_filter *f);
 
@@ -61,14 +70,15 @@ bool bf_move_kernel_has_rules(struct bf_filter *f);
  * @old: receives the final counters of our table
  * @keep: it is the same table, and its counters go along
  *
- * On error our table stays in force. -EBUSY: ip_tables has rules of its own, which would be lost.
+ * On error our table stays in force. -EBUSY: ip_tables has rules of its own, which would be lost;
+ * -ENOPROTOOPT: the kernel has no ip_tables.
  */
 int bf_move_to_kernel(struct bf_filter *f, const void *replace, size_t len, struct xt_counters *old,
 		      bool keep, struct bf_why *why);
 
 /*
- * Finish the move in which the last helper was interrupted: the switch says who has the table. As long as
- * ip_tables has rules too, what they drop is dropped.
+ * Finish the move in which the last helper was interrupted, when our table is in force: see seat.h. As long
+ * as ip_tables has rules too, what they drop is dropped.
  */
 int bf_move_finish(struct bf_filter *f, struct bf_why *why);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What stays in the kernel for one namespace when the helper is gone, in PIN_DIR/INODE/:
+ * Our links in one namespace, and what stays of them in the kernel when the helper is gone, in
+ * PIN_DIR/INODE/:
  *
  *	switch		prog array of one; the program in slot 0 is the table in force, and all of the
- *			table is reachable from it. Empty: ip_tables has the table.
+ *			table is reachable from it. Empty: no link has the table.
  *	link_input, link_forward, link_output
  *			the root program at the three hooks, which runs what is in the switch
  *	moving		there while the table moves between ip_tables and us
+ *
+ * seat.h tells what a successor makes of each of these states.
  */
 #ifndef BPFILTER_PINS_H
 #define BPFILTER_PINS_H

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "report.h"
 #include "status.h"
 #include "wire.h"
@@ -55,7 +56,8 @@ static int render(struct gather *g, void **data, size_t *len)
 		entries[i].status = g->all[i]->filter;
 		entries[i].error = g->all[i]->error;
 	}
-	err = bf_status_render(entries, g->nr, g->job->req.len > 0 && json[0], &text);
+	err = bf_status_render(entries, g->nr, bf_device_exists(), g->job->req.len > 0 && json[0],
+			       &text);
 	free(entries);
 	if (err)
 		return err;

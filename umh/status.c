@@ -18,6 +18,17 @@ static const char *placement_name(enum bf_placement placement)
 	return placement < ARRAY_SIZE(names) ? names[placement] : "unknown";
 }
 
+/* Which hooks the programs are at. */
+static const char *hook_name(enum bf_attach attach)
+{
+	static const char *const names[] = {
+		[BF_ATTACH_LINK] = "netfilter link",
+		[BF_ATTACH_MODULE] = "module hook",
+	};
+
+	return attach < ARRAY_SIZE(names) ? names[attach] : "unknown";
+}
+
 /**
  * utf8_length - bytes of the UTF-8 character at @s
  *
@@ -145,8 +156,9 @@ static void put_last_replace(FILE *f, const struct bf_filter_status *s)
 static void put_ours(FILE *f, const struct bf_filter_status *s)
 {
 	put_label(f, "filter table");
-	fprintf(f, "eBPF, at the %s hooks\n",
-		placement_name(s->placement == BF_AUTO ? BF_NETFILTER : s->placement));
+	fprintf(f, "eBPF, at the %s hooks (%s)\n",
+		placement_name(s->placement == BF_AUTO ? BF_NETFILTER : s->placement),
+		hook_name(s->attach));
 	put_label(f, "rules");
 	put_number(f, s->rules);
 	if (s->chains) {
@@ -165,7 +177,9 @@ static void put_ours(FILE *f, const struct bf_filter_status *s)
 	put_bytes(f, s->map_bytes);
 	fputc('\n', f);
 	put_label(f, "program ids");
-	fprintf(f, "%u (root), %u (table)\n", s->prog_ids[0], s->prog_ids[1]);
+	if (s->prog_ids[0])
+		fprintf(f, "%u (root), ", s->prog_ids[0]);
+	fprintf(f, "%u (table)\n", s->prog_ids[1]);
 	put_last_replace(f, s);
 	if (s->also_kernel) {
 		put_label(f, "besides");
@@ -200,13 +214,14 @@ static void put_entry(FILE *f, const struct bf_status_entry *e)
 	}
 }
 
-static void render_text(FILE *f, const struct bf_status_entry *entries, size_t n)
+static void render_text(FILE *f, const struct bf_status_entry *entries, size_t n, bool module)
 {
 	size_t i, ours = 0, failed = 0;
 
 	if (!n) {
-		fprintf(f, "bpfilter serves no network namespace yet. \"bpfilter run -- COMMAND\" "
-			   "starts one.\n");
+		fprintf(f, "bpfilter serves no network namespace yet. %s\n",
+			module ? "The next iptables call starts with its own."
+			       : "\"bpfilter run -- COMMAND\" starts one.");
 		return;
 	}
 	for (i = 0; i < n; i++) {
@@ -274,6 +289,7 @@ static void put_json_status(FILE *f, const struct bf_filter_status *s)
 		return;
 	fprintf(f, ",\n      \"also_kernel\": %s", s->also_kernel ? "true" : "false");
 	put_member_string(f, "placement", placement_name(s->placement));
+	put_member_string(f, "hook", hook_name(s->attach));
 	put_member_string(f, "form", s->form);
 	put_member_number(f, "rules", s->rules);
 	put_member_number(f, "user_chains", s->chains);
@@ -303,7 +319,8 @@ static void render_json(FILE *f, const struct bf_status_entry *entries, size_t n
 	fprintf(f, "%s]\n}\n", n ? "\n  " : "");
 }
 
-int bf_status_render(const struct bf_status_entry *entries, size_t n, bool json, char **text)
+int bf_status_render(const struct bf_status_entry *entries, size_t n, bool module, bool json,
+		     char **text)
 {
 	size_t size = 0;
 	FILE *f;
@@ -315,7 +332,7 @@ int bf_status_render(const struct bf_status_entry *entries, size_t n, bool json,
 	if (json)
 		render_json(f, entries, n);
 	else
-		render_text(f, entries, n);
+		render_text(f, entries, n, module);
 	/* The stream grows when it is flushed: that is when memory can run out. */
 	if (fclose(f)) {
 		free(*text);

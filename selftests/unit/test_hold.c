@@ -88,7 +88,7 @@ static void cycle(int sk, struct cycles *c, unsigned int n)
 	memset(c, 0, sizeof(*c));
 	for (c->n = 0; c->n < n; c->n++) {
 		t = now_us();
-		if (bf_hold_begin(&h, &why)) {
+		if (bf_hold_begin(&h, NULL, &why)) {
 			printf("# begin: %s\n", why.text);
 			c->failed++;
 			continue;
@@ -223,7 +223,7 @@ TEST_F(one, nothing_is_left)
 	char out[4096];
 	struct bf_hold *h;
 
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 	EXPECT_EQ(0, testnet_read(self->net.r, out, sizeof(out), "nft list ruleset 2>&1"));
 	EXPECT_NE(NULL, strstr(out, "bpfilter-hold"));
 	EXPECT_EQ(0, bf_hold_end(h));
@@ -238,8 +238,8 @@ TEST_F(one, second_is_refused)
 	struct bf_hold *h, *second;
 	struct bf_why why = {""};
 
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
-	EXPECT_EQ(-EBUSY, bf_hold_begin(&second, &why));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	EXPECT_EQ(-EBUSY, bf_hold_begin(&second, NULL, &why));
 	EXPECT_EQ(NULL, second);
 	EXPECT_STRNE("", why.text);
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
@@ -264,7 +264,7 @@ TEST_F(one, queue_numbers_in_use)
 		nla_put(msg, NFQA_CFG_CMD, sizeof(cmd), &cmd);
 		ASSERT_EQ(0, bf_nfnl_call(sk, msg));
 	}
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 	EXPECT_EQ(0, testnet_sh(self->net.r,
 				"test $(wc -l </proc/net/netfilter/nfnetlink_queue) = 9"));
 	EXPECT_EQ(0, bf_hold_end(h));
@@ -282,7 +282,7 @@ TEST_F(one, killed)
 	ASSERT_EQ(0, pipe(p));
 	pid = fork();
 	if (!pid) {
-		c = bf_hold_begin(&h, NULL) ? 'x' : '.';
+		c = bf_hold_begin(&h, NULL, NULL) ? 'x' : '.';
 		if (write(p[1], &c, 1) != 1)
 			_exit(1);
 		pause();
@@ -293,7 +293,7 @@ TEST_F(one, killed)
 	kill(pid, SIGKILL);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 	EXPECT_EQ(0, bf_hold_end(h));
 }
 
@@ -303,7 +303,7 @@ TEST_F(one, survives_flush_ruleset)
 
 	if (testnet_sh(self->net.r, "nft list ruleset >/dev/null"))
 		SKIP(return, "no nft");
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 	EXPECT_EQ(0, testnet_sh(self->net.r, "nft flush ruleset"));
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 	EXPECT_LE(1, bf_hold_end(h));
@@ -317,7 +317,7 @@ TEST_F(one, loss_is_told)
 	if (testnet_sh(self->net.r, "nft 'add table ip x; add chain ip x y { type filter hook "
 				    "prerouting priority 0; }'"))
 		SKIP(return, "no nft");
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 	EXPECT_EQ(0, testnet_sh(self->net.r, "nft delete table ip x"));
 	EXPECT_EQ(-ENOBUFS, bf_hold_end(h));
@@ -343,7 +343,7 @@ TEST_F(one, conntrack_goes_meanwhile)
 			SKIP(return, "no iptables-legacy");
 		if (i)
 			ASSERT_EQ(0, bf_ct_pin(&pin, NULL));
-		ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+		ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 		EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 		EXPECT_EQ(0, testnet_sh(self->net.r,
 					"XTABLES_LOCKFILE=/tmp/bf_test_hold.lock "
@@ -373,7 +373,7 @@ TEST_F_TIMEOUT(one, tcp, 120)
 				 TCP_BYTES));
 	usleep(300000);
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, bf_hold_begin(&h, NULL));
+		ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
 		usleep(5000);
 		n = bf_hold_end(h);
 		EXPECT_LE(0, n);
@@ -484,7 +484,7 @@ TEST(rcu_wait_waits)
 			usleep(100);
 		t = now_us();
 		running = *slow.state == RUNNING;
-		ASSERT_EQ(0, bf_rcu_wait());
+		ASSERT_EQ(0, bf_rcu_wait(NULL));
 		if (running) {
 			EXPECT_EQ((uint32_t)DONE, *slow.state);
 			printf("# waited %.0f ms for a program that was running\n",
