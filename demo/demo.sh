@@ -3,7 +3,9 @@
 #
 # demo.sh - the whole thing at work, in network namespaces of its own
 #
-# Called by "make demo", with $BPFILTER set. Exit status 0 if everything was as expected.
+# Called by "make demo", with $BPFILTER set, and $BPFILTER_MODULE to the kernel module if that was built. The
+# module is loaded and, in the end, unloaded; one that is loaded already is used and left alone. Where there
+# is none, "bpfilter run" does. Exit status 0 if everything was as expected.
 
 set -u
 
@@ -17,12 +19,19 @@ title() {
 	printf '\n=== %s\n' "$*"
 }
 
+typed() {
+	local ns=$1
+
+	shift
+	printf '\n  %s# %s\n' "$ns" "${*//$BPFILTER/bpfilter}"
+}
+
 # run NAME WORDS...: show a command as one would type it there, run it, show what it prints.
 run() {
 	local ns=$1 out rc
 
 	shift
-	printf '\n  %s# %s\n' "$ns" "${*//$BPFILTER/bpfilter}"
+	typed "$ns" "$@"
 	out=$(inside "$ns" "$@" 2>&1)
 	rc=$?
 	[ -z "$out" ] || printf '%s\n' "$out" | sed 's/^/    /'
@@ -77,16 +86,105 @@ blocked_ping() {
 
 # The packets that a rule has counted: CHAIN, and words of the rule's line.
 rule_packets() {
-	inside host "$BPFILTER" run -- iptables-legacy -L "$1" -v -n -x |
+	inside host "${via[@]}" iptables-legacy -L "$1" -v -n -x |
 		awk -v w="$2" 'index($0, w) { print $1; exit }'
 }
 
+# --- how iptables gets to bpfilter -------------------------------------------------------------
+
+# What a command has in front of it: nothing with the module, "bpfilter run --" without.
+via=("$BPFILTER" run --)
+# yes: we have loaded the module; before: it was there; no: without.
+module=no
+why_not=
+parameters=/sys/module/bpfilter/parameters
+excluded=
+
+# Load it: with a helper whose files are all in our scratch folder, and not for the machine's own
+# namespace, which is none of our business.
+load_module() {
+	local m
+
+	cat >"$T/helper" <<-END
+		#!/bin/sh
+		BPFILTER_RUN_DIR=$BPFILTER_RUN_DIR BPFILTER_PIN_DIR=$BPFILTER_PIN_DIR exec $BPFILTER "\$@"
+	END
+	chmod 700 "$T/helper"
+	for m in $(modinfo -F depends "$BPFILTER_MODULE" | tr , ' '); do
+		modprobe -q "$m"
+	done
+	why_not=$(insmod "$BPFILTER_MODULE" "helper=$T/helper" \
+		"exclude=$(stat -L -c %i /proc/1/ns/net)" 2>&1) || return 1
+	module=yes
+}
+
+# A call that the module has to start the helper for.
+module_works() {
+	inside host iptables-legacy -S >/dev/null && [ -n "$(helper_pids)" ]
+}
+
+choose() {
+	if [ -d /sys/module/bpfilter ]; then
+		module=before
+		# Its helper is the machine's.
+		export BPFILTER_RUN_DIR=/run/bpfilter BPFILTER_PIN_DIR=/sys/fs/bpf/bpfilter
+	elif [ ! -e /proc/modules ]; then
+		why_not="this kernel cannot load modules"
+	elif [ ! -e "${BPFILTER_MODULE:-}" ]; then
+		why_not="it was not built"
+		[ -e "/lib/modules/$(uname -r)/build" ] || why_not+=" for want of linux-headers-$(uname -r)"
+	elif load_module && ! module_works; then
+		unload_module >/dev/null 2>&1
+		why_not="it cannot start its helper, see dmesg"
+	fi
+	[ $module = no ] || via=()
+	[ $module = no ] || excluded=$(<$parameters/exclude)
+}
+
+# Every table goes back to ip_tables, and the module goes.
+unload_module() {
+	local i
+
+	module=no
+	rmmod bpfilter 2>/dev/null && return
+	timeout 60 "$BPFILTER" stop || timeout 60 "$BPFILTER" stop --force
+	# A call of somebody else may be on its way through it.
+	for i in {1..50}; do
+		rmmod bpfilter 2>/dev/null && return
+		sleep 0.1
+	done
+	unexpected+=("the module cannot be unloaded")
+}
+
+# However the demo ends.
+clean_up() {
+	[ $module != before ] || echo "$excluded" >$parameters/exclude
+	[ $module != yes ] || unload_module >/dev/null 2>&1
+	lab_end
+}
+
+# The kernel's own table in a namespace. With the module, every call gets there only where the module is
+# told to keep out.
+kernel_rules() {
+	local rc
+
+	[ $module = no ] || inode "$1" >$parameters/exclude
+	inside "$1" iptables-legacy -S
+	rc=$?
+	[ $module = no ] || echo "$excluded" >$parameters/exclude
+	return $rc
+}
+
 lab_begin
+trap 'clean_up; exit 130' INT
+trap 'clean_up; exit 143' TERM HUP
+trap clean_up EXIT
 lab_client_host_server
 ip -n "$lab-client" addr add 192.0.2.66/24 dev to-host
 for port in 22 23; do serve_tcp host $port; done
 for port in 80 3306; do serve_tcp server $port; done
 for port in 5000 5001; do serve_udp server $port; done
+choose
 
 cat <<END
 Three machines, each a network namespace:
@@ -94,17 +192,40 @@ Three machines, each a network namespace:
     client 192.0.2.2 ---- host, a router with a firewall ---- server 198.51.100.2
 
 Everything here happens inside them; your own network is not touched.
+
 END
+case $module in
+yes)
+	cat <<-END
+		With the kernel module: ${BPFILTER_MODULE#"$PWD/"} is loaded until the demo ends, and answers
+		every iptables-legacy in these machines (it is told to keep out of your own network).
+	END
+	;;
+before)
+	echo "With the kernel module, which is loaded already and stays so."
+	;;
+no)
+	echo "Without the kernel module: $why_not."
+	# Says so if it cannot work here.
+	inside host "${via[@]}" true || exit
+	echo 'So every command is started by "bpfilter run", which answers its iptables calls.'
+	;;
+esac
 
 title "1. The stock iptables-legacy binary loads a rule set, with bpfilter answering it"
 run host iptables-legacy --version
-printf '\n  host# bpfilter run -- iptables-legacy-restore < demo/rules\n'
-inside host "$BPFILTER" run -- iptables-legacy-restore <"$here/rules" ||
+typed host "${via[@]}" "iptables-legacy-restore < demo/rules"
+inside host "${via[@]}" iptables-legacy-restore <"$here/rules" ||
 	unexpected+=("iptables-legacy-restore failed")
-run host "$BPFILTER" run -- iptables-legacy -S
+run host "${via[@]}" iptables-legacy -S
 
 title "2. The kernel's own filter table has none of it: without bpfilter in between"
-run host iptables-legacy -S
+if [ $module != no ]; then
+	typed host "echo $(inode host) > $parameters/exclude     # this namespace"
+fi
+typed host iptables-legacy -S
+kernel_rules host 2>&1 | sed 's/^/    /'
+[ $module = no ] || typed host "echo $excluded > $parameters/exclude"
 fact "the kernel's filter table is empty" kernel_is_empty host
 
 title "3. What filters is eBPF, generated for this table and attached to netfilter"
@@ -115,19 +236,19 @@ title "4. Packets"
 packets
 
 title "5. Every rule counts, and iptables shows it"
-run host "$BPFILTER" run -- iptables-legacy -L -v -n -x
+run host "${via[@]}" iptables-legacy -L -v -n -x
 fact "the rule for port 22 has counted packets" test "$(rule_packets INPUT 'dpt:22')" -gt 0
 fact "the blocked address was counted" test "$(rule_packets blocked 192.0.2.66)" -gt 0
 
 title "6. One rule more, at once"
-run host "$BPFILTER" run -- iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP
+run host "${via[@]}" iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP
 packet "tcp port 80   client -> server" refused can_tcp client 198.51.100.2 80
-run host "$BPFILTER" run -- iptables-legacy -D FORWARD -p tcp --dport 80 -j DROP
+run host "${via[@]}" iptables-legacy -D FORWARD -p tcp --dport 80 -j DROP
 packet "tcp port 80   client -> server" allowed can_tcp client 198.51.100.2 80
 
 title "7. A rule that bpfilter cannot translate: the kernel gets the whole table, none is lost"
 counted=$(rule_packets to-server 'multiport')
-run host "$BPFILTER" run -- iptables-legacy -A FORWARD -j REJECT
+run host "${via[@]}" iptables-legacy -A FORWARD -j REJECT
 run host "$BPFILTER" status
 fact "the kernel's own filter table has the rules now" cannot kernel_is_empty host
 fact "and the reason is named" test -n "$(kernel_why host)"
@@ -135,19 +256,34 @@ packet "tcp port 80   client -> server" allowed can_tcp client 198.51.100.2 80
 packet "tcp port 3306 client -> server" refused can_tcp client 198.51.100.2 3306
 echo
 echo "    ... and back, when that rule goes:"
-run host "$BPFILTER" run -- iptables-legacy -D FORWARD -j REJECT
+run host "${via[@]}" iptables-legacy -D FORWARD -j REJECT
 fact "the kernel's filter table is empty again" kernel_is_empty host
 fact "counters went along (port 80: $counted packets before)" \
 	test "$(rule_packets to-server 'multiport')" -gt "$counted"
 
-title "8. The helper that answers iptables is killed: filtering goes on without it"
-printf '\n  host# kill -9 %s\n' "$(helper_pids | paste -sd' ')"
-helper_kill 9
-packets
-run host "$BPFILTER" run -- iptables-legacy -L to-server -v -n -x
+# The machine's helper is not ours to kill, nor the module that was there before ours to unload.
+if [ $module != before ]; then
+	title "8. The helper that answers iptables is killed: filtering goes on without it"
+	typed host "kill -9 $(helper_pids | paste -sd' ')"
+	helper_kill 9
+	packets
+	run host "${via[@]}" iptables-legacy -L to-server -v -n -x
+fi
+
+if [ $module = yes ]; then
+	title "9. The module is unloaded: the kernel's ip_tables has all rules, and goes on"
+	counted=$(rule_packets to-server 'multiport')
+	run host "$BPFILTER" stop
+	typed host rmmod bpfilter
+	unload_module >/dev/null 2>&1
+	packets
+	run host iptables-legacy -L to-server -v -n -x
+	fact "counters went along (port 80: $counted packets before)" \
+		test "$(rule_packets to-server 'multiport')" -gt "$counted"
+fi
 
 title "Result"
-lab_end
+clean_up
 if [ ${#unexpected[@]} -eq 0 ]; then
 	echo "everything was as expected (${SECONDS} s), and nothing is left behind"
 	exit 0

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The demo succeeds, in less than a minute, and leaves nothing behind: also when it is interrupted.
+# The demo succeeds, in less than a minute, and leaves nothing behind: also when it is interrupted. With
+# $BPFILTER_MODULE set it loads and unloads that module.
 
 set -u
 here=$(dirname "$(readlink -f "$0")")
@@ -23,6 +24,7 @@ snapshot() {
 	done
 	grep "$T/tmp" /proc/mounts
 	ls -A /run/bpfilter /sys/fs/bpf 2>/dev/null
+	ls -d /sys/module/bpfilter 2>/dev/null
 	for p in $(pgrep -x bpfilter); do
 		tr '\0' '\n' 2>/dev/null <"/proc/$p/environ" | grep "^BPFILTER_RUN_DIR=$T/tmp/"
 	done
