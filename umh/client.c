@@ -23,6 +23,9 @@
 /* Starting takes well under a second; a machine that is short of everything gets this long. */
 #define START_TIMEOUT_MS 60000
 #define LOG_MAX_BYTES	 (1024 * 1024)
+/* For one that somebody else starts, or that is about to end: ten seconds in all. */
+#define GONE_TRIES	 200
+#define TRY_US		 50000
 /* Where the daemon finds the pipe for its report. */
 #define REPORT_FD	 3
 
@@ -77,8 +80,7 @@ bool bf_client_inside(void)
 	       errno == EALREADY;
 }
 
-/* Is a helper alive that may not listen yet, or no more? */
-static bool helper_holds_lock(void)
+bool bf_client_helper_lives(void)
 {
 	char path[BF_PATH_MAX];
 	bool held;
@@ -92,6 +94,18 @@ static bool helper_holds_lock(void)
 	held = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
 	close(fd);
 	return held;
+}
+
+int bf_client_wait_gone(void)
+{
+	int tries;
+
+	for (tries = 0; bf_client_helper_lives(); tries++) {
+		if (tries == GONE_TRIES)
+			return -ETIMEDOUT;
+		usleep(TRY_US);
+	}
+	return 0;
 }
 
 /* The log of the daemon; a large one makes room, keeping one older. */
@@ -200,9 +214,8 @@ static int start_locked(int *exit_code, struct bf_why *why)
 	sk = bf_client_connect();
 	if (sk >= 0)
 		return sk;
-	/* One that somebody else starts, or that is about to end: up to ten seconds. */
-	for (tries = 0; tries < 200 && helper_holds_lock(); tries++) {
-		usleep(50000);
+	for (tries = 0; tries < GONE_TRIES && bf_client_helper_lives(); tries++) {
+		usleep(TRY_US);
 		sk = bf_client_connect();
 		if (sk >= 0)
 			return sk;
@@ -268,6 +281,46 @@ int bf_client_start(int *exit_code, struct bf_why *why)
 	sk = start_locked(exit_code, why);
 	close(lock);
 	return sk;
+}
+
+static int explain_device(int err, struct bf_why *why)
+{
+	switch (err) {
+	case -EBUSY:
+		return bf_why(why, err,
+			      "another process has " BPFILTER_DEVICE
+			      " open, which serves iptables");
+	case -EPROTO:
+		return bf_why(why, err,
+			      "the helper is of another version than the module: install both from "
+			      "one release, and load the module again");
+	case -EINVAL:
+		return bf_why(why, err,
+			      "the helper that runs is of an older version, which does not know "
+			      "the module: end it, and a new one is started");
+	case -ECONNRESET:
+		return bf_why(why, err, "the helper has died; try again");
+	}
+	return bf_why(why, err, "the helper cannot open " BPFILTER_DEVICE ": %s", strerror(-err));
+}
+
+int bf_client_serve_module(int *exit_code, struct bf_why *why)
+{
+	int sk, err, tries;
+	size_t len;
+	void *data;
+
+	/* One that was about to end is replaced. */
+	for (tries = 0, err = -ECONNRESET; tries < 3 && err == -ECONNRESET; tries++) {
+		sk = bf_client_start(exit_code, why);
+		if (sk < 0)
+			return sk;
+		err = bf_client_call(sk, BF_CMD_DEVICE, -1, NULL, 0, &data, &len);
+		close(sk);
+		free(data);
+	}
+	*exit_code = BF_EXIT_NO_HELPER;
+	return err ? explain_device(err, why) : 0;
 }
 
 int bf_client_call(int sk, uint32_t op, int netns, const void *payload, size_t len, void **data,

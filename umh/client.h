@@ -52,6 +52,20 @@ int bf_client_connect(void);
 int bf_client_start(int *exit_code, struct bf_why *why);
 
 /**
+ * bf_client_serve_module - make sure that a helper answers the module's requests
+ * @exit_code: receives one of enum bf_exit on failure
+ *
+ * One is started if there is none. 0; -EBUSY: another process has the device open; or another -errno.
+ */
+int bf_client_serve_module(int *exit_code, struct bf_why *why);
+
+/* Is there a helper, one that starts or ends included? */
+bool bf_client_helper_lives(void);
+
+/* Wait until there is none, 10 seconds at most: 0 or -ETIMEDOUT. */
+int bf_client_wait_gone(void);
+
+/**
  * bf_client_call - ask for something and wait for the answer
  * @op: of struct bpfilter_request
  * @netns: a network namespace, or -1

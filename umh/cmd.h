@@ -9,6 +9,7 @@ int bf_cmd_run(int argc, char **argv);
 int bf_cmd_umh(int argc, char **argv);
 int bf_cmd_status(int argc, char **argv);
 int bf_cmd_detach(int argc, char **argv);
+int bf_cmd_stop(int argc, char **argv);
 
 /**
  * bf_usage_error - say in one line which argument is wrong, and where help is

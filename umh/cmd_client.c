@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* bpfilter status [--json] and bpfilter detach [--all]: questions to the helper. */
+/* bpfilter status [--json], detach [--all] and stop [--force]: questions to the helper. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -11,6 +12,7 @@
 #include "caps.h"
 #include "client.h"
 #include "cmd.h"
+#include "device.h"
 #include "env.h"
 #include "wire.h"
 
@@ -31,6 +33,17 @@ static const char detach_usage[] =
 	"\n"
 	"  --all   of every network namespace, not only the one this is run in\n"
 	"  --help  this text\n";
+
+static const char stop_usage[] =
+	"Usage: bpfilter stop [--force]\n"
+	"\n"
+	"Gives the filter tables of all network namespaces, with rules and counters, back to the\n"
+	"kernel's ip_tables, and ends the helper; the module then intercepts nothing and can be\n"
+	"unloaded. If one table cannot go back, nothing is done. Any bpfilter command, and iptables below\n"
+	"\"bpfilter run\", starts a helper again.\n"
+	"\n"
+	"  --force  drop the rules of tables that cannot go back\n"
+	"  --help   this text\n";
 
 int bf_usage_error(const char *command, const char *arg)
 {
@@ -73,18 +86,25 @@ static int parse(int argc, char **argv, const char *name, const char *usage, int
 	return given;
 }
 
+static bool is_root(int *exit_code)
+{
+	const char *missing = NULL;
+
+	if (geteuid() == 0 && bf_caps_have(&missing))
+		return true;
+	bf_log(BF_LOG_ERR, "%s is needed: run it as root", geteuid() ? "root" : missing);
+	*exit_code = BF_EXIT_NOT_ROOT;
+	return false;
+}
+
 /* The helper, started if there is none, so that it takes up what is pinned. */
 static int connect_helper(int *exit_code)
 {
 	struct bf_why why = {};
-	const char *missing = NULL;
 	int sk;
 
-	if (geteuid() != 0 || !bf_caps_have(&missing)) {
-		bf_log(BF_LOG_ERR, "%s is needed: run it as root", geteuid() ? "root" : missing);
-		*exit_code = BF_EXIT_NOT_ROOT;
+	if (!is_root(exit_code))
 		return -EPERM;
-	}
 	sk = bf_client_start(exit_code, &why);
 	if (sk < 0)
 		bf_log(BF_LOG_ERR, "%s", why.text);
@@ -97,6 +117,10 @@ static int say_failed(const char *what, int err)
 
 	if (err == -ECONNRESET)
 		why = "the helper has died; try again";
+	else if (err == -EINVAL)
+		why = "the helper that runs is of another version: end it, and a new one is started";
+	else if (err == -EALREADY)
+		why = "it is under way already";
 	else if (err == -EBUSY)
 		why = "ip_tables has rules of its own, set outside of bpfilter, which would be lost: "
 		      "remove those first (iptables-legacy -F), and set its policies to ACCEPT";
@@ -158,4 +182,75 @@ int bf_cmd_detach(int argc, char **argv)
 	else
 		printf("nothing to give back%s\n", all ? "" : " in this network namespace");
 	return 0;
+}
+
+/* Could anything be ours, with no helper there? */
+static bool is_anything_left(void)
+{
+	DIR *dir = opendir(bf_pin_dir());
+	struct dirent *d;
+	bool left = bf_device_exists() || bf_client_helper_lives();
+
+	while (dir && !left && (d = readdir(dir)))
+		left = d->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return left;
+}
+
+/* The helper's lines, which say what happened to each table that was not just given back. */
+static void print_lines(enum bf_log_level level, char *text)
+{
+	char *line;
+
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		bf_log(level, "%s", line);
+}
+
+static int say_stopped(const struct bf_stop_reply *reply, char *text)
+{
+	print_lines(reply->refused ? BF_LOG_ERR : BF_LOG_WARN, text);
+	if (reply->given)
+		printf("%u table%s given back to ip_tables\n", reply->given,
+		       reply->given == 1 ? "" : "s");
+	if (reply->refused) {
+		bf_log(BF_LOG_ERR, "not stopped%s",
+		       reply->given ? "" : ": everything is as it was");
+		return BF_EXIT_FAILED;
+	}
+	if (bf_client_wait_gone()) {
+		bf_log(BF_LOG_ERR, "the helper does not end");
+		return BF_EXIT_FAILED;
+	}
+	return 0;
+}
+
+int bf_cmd_stop(int argc, char **argv)
+{
+	int sk, err, exit_code;
+	struct bf_stop_reply reply;
+	size_t len;
+	char *data, force;
+	int given = parse(argc, argv, "force", stop_usage, &exit_code);
+
+	if (given < 0 || !is_root(&exit_code))
+		return exit_code;
+	force = given;
+	if (!is_anything_left()) {
+		printf("nothing to stop\n");
+		return 0;
+	}
+	sk = connect_helper(&exit_code);
+	if (sk < 0)
+		return exit_code;
+	err = bf_client_call(sk, BF_CMD_STOP, -1, &force, 1, (void **)&data, &len);
+	close(sk);
+	if (!err && len < sizeof(reply))
+		err = -EPROTO;
+	if (err)
+		return say_failed("stop", err);
+	memcpy(&reply, data, sizeof(reply));
+	exit_code = say_stopped(&reply, data + sizeof(reply));
+	free(data);
+	return exit_code;
 }

@@ -11,6 +11,7 @@
 #include "caps.h"
 #include "client.h"
 #include "cmd.h"
+#include "device.h"
 #include "env.h"
 #include "run.h"
 #include "seccomp.h"
@@ -19,7 +20,8 @@ static const char usage[] =
 	"Usage: bpfilter run [--attach=auto|netfilter] [--] COMMAND [ARG...]\n"
 	"\n"
 	"Runs COMMAND, and everything it starts, with the iptables filter table (IPv4) as eBPF.\n"
-	"COMMAND and its iptables (the legacy variant) stay as they are.\n"
+	"COMMAND and its iptables (the legacy variant) stay as they are. Where bpfilter's kernel module\n"
+	"is loaded, that is so for all iptables anyway, and COMMAND is only started, by any user.\n"
 	"\n"
 	"  --attach=WHERE  where the programs go: auto (default) or netfilter\n"
 	"  --help          this text\n"
@@ -160,6 +162,27 @@ static int start_helper(struct bf_why *why)
 	return 0;
 }
 
+/*
+ * The module sees the calls of all processes; that the helper can be had is better known now than from each
+ * iptables. Who cannot open the device cannot start one: the module does.
+ */
+static int run_with_module(const char *path, char **argv, struct bf_why *why)
+{
+	int err, exit_code;
+
+	if (!access(BPFILTER_DEVICE, R_OK | W_OK) && bf_caps_have(NULL)) {
+		err = bf_client_serve_module(&exit_code, why);
+		if (err && err != -EBUSY)
+			return exit_code;
+	}
+	return bf_run_directly(path, argv, why);
+}
+
+static int run_without_module(const char *path, char **argv, struct bf_why *why)
+{
+	return check_system(why) ?: start_helper(why) ?: bf_run_exec(path, argv, why);
+}
+
 int bf_cmd_run(int argc, char **argv)
 {
 	char path[PATH_MAX];
@@ -173,9 +196,8 @@ int bf_cmd_run(int argc, char **argv)
 	if (ret)
 		return say_not_found(argv[0], ret);
 	warn_nft_variant(argv[0], path);
-	ret = check_system(&why) ?: start_helper(&why);
-	if (!ret)
-		ret = bf_run_exec(path, argv, &why);
+	ret = bf_device_exists() ? run_with_module(path, argv, &why)
+				 : run_without_module(path, argv, &why);
 	if (why.text[0])
 		bf_log(BF_LOG_ERR, "%s", why.text);
 	return ret;

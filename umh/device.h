@@ -8,6 +8,8 @@
 #ifndef BPFILTER_DEVICE_H
 #define BPFILTER_DEVICE_H
 
+#include <sys/types.h>
+
 #include "bpfilter.h"
 #include "uapi/bpfilter.h"
 
@@ -16,13 +18,22 @@ struct bf_device;
 /* Is the module loaded? */
 bool bf_device_exists(void);
 
+/* How many calls wait for a helper now, whoever that is; -errno if the module does not tell. */
+int bf_device_requests(void);
+
 /**
  * bf_device_open - become the one who has it open
+ * @device: NULL, or one that has been given up by bf_device_hang_up(), which is used again
  *
  * From now on this process' own socket options are ip_tables' own. No requests arrive before
  * bf_device_ready(). -ENOENT: the module is not loaded; -EBUSY: another process has it; -EPERM.
  */
 int bf_device_open(struct bf_device **device, struct bf_why *why);
+
+/* Give it up: functions that another thread calls return -ENODEV from now on, until it is opened again. */
+void bf_device_hang_up(struct bf_device *device);
+
+/* The end of it; nobody uses it any more. */
 void bf_device_close(struct bf_device *device);
 
 /* For poll(2) and epoll(7). */
@@ -31,18 +42,22 @@ int bf_device_fd(const struct bf_device *device);
 /* What former helpers left is taken up: have requests sent. -EPROTO: the module is of another version. */
 int bf_device_ready(struct bf_device *device);
 
+/* Bytes of payload of the next request; -EAGAIN if there is none. */
+ssize_t bf_device_pending(struct bf_device *device);
+
 /**
  * bf_device_read - the next request
  * @payload: receives req->len bytes from malloc, for the caller to free; NULL if req->len is 0
  * @netns: receives a descriptor of the namespace, for the caller to close
  *
  * Does not wait. 0, -EAGAIN if there is none, or -errno. A request that cannot be taken for want of
- * memory or descriptors is answered with that error here, and -EAGAIN returned.
+ * descriptors is answered with that error here, and -EAGAIN returned. One for which there is no memory stays
+ * the next: -ENOMEM.
  */
 int bf_device_read(struct bf_device *device, struct bpfilter_request *req, void **payload,
 		   int *netns);
 
-/* Answer a request. @data is only read. A caller that is gone is no error. */
+/* Answer a request. @data is only read. A caller that is gone is no error; on any other it waits on. */
 int bf_device_reply(struct bf_device *device, uint64_t id, int error, const void *data, size_t len);
 
 /**
@@ -55,6 +70,9 @@ int bf_device_ns_set(struct bf_device *device, uint32_t flags, int prog, uint32_
 
 /* @prog_id: receives the id of the program at the hooks, or 0. */
 int bf_device_ns_get(struct bf_device *device, uint32_t *flags, uint32_t *prog_id);
+
+/* BPFILTER_NS_* of a namespace by its descriptor, which need not be this thread's. */
+int bf_device_ns_flags(struct bf_device *device, int netns, uint32_t *flags);
 
 /* Wait until every packet that is now in a netfilter hook has left it; some microseconds. */
 int bf_device_sync(struct bf_device *device);

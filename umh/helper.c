@@ -19,13 +19,13 @@
 #include "caps.h"
 #include "client.h"
 #include "cmd.h"
+#include "device.h"
 #include "env.h"
-#include "leftover.h"
 #include "server.h"
 #include "worker.h"
 
 static const char usage[] =
-	"Usage: bpfilter umh [--foreground [--idle=SECONDS]]\n"
+	"Usage: bpfilter umh [--foreground [--idle=SECONDS] | --device]\n"
 	"\n"
 	"The helper, which answers iptables for all network namespaces. The other commands start\n"
 	"it when they need it. Without --foreground it returns when the helper is ready.\n"
@@ -34,20 +34,26 @@ static const char usage[] =
 	"  --foreground    stay; the log goes to stderr\n"
 	"  --idle=SECONDS  with --foreground: how long to keep a namespace in mind in which there is\n"
 	"                  nothing to do; 30 if not given\n"
+	"  --device        make sure that a helper serves the kernel module, starting one if there is\n"
+	"                  none: how the module calls it\n"
 	"  --help          this text\n";
 
-#define IDLE_MS 30000
+#define IDLE_MS		 30000
+/* The module does not start another before this one has ended. */
+#define DEVICE_TIMEOUT_S 120
 
 /**
  * struct helper - what it opens when it starts, in this order
  * @report: where to say how that went, or -1
  * @idle_ms: as for bf_workers_new()
  * @lock: held as long as it lives: there is one helper for a run directory
+ * @device: the module's; NULL if there is none, or once the server has it
  */
 struct helper {
 	int report;
 	int idle_ms;
 	int lock;
+	struct bf_device *device;
 	struct bf_env *env;
 	struct bf_workers *workers;
 	struct bf_server *server;
@@ -165,8 +171,32 @@ static int open_signals(struct helper *h)
 	return h->signals < 0 ? -errno : 0;
 }
 
+/*
+ * Before anything else: what we ask of ip_tables would come back to us as a request. Without the device we
+ * serve the socket alone.
+ */
+static void open_device(struct helper *h, struct bf_why *why)
+{
+	if (bf_device_exists() && bf_device_open(&h->device, why))
+		bf_log(BF_LOG_WARN, "iptables is served below \"bpfilter run\" only: %s",
+		       why->text);
+}
+
+/* The kernel's own hooks for programs, or the module's. @no_device says why that is not ours. */
+static int check_hooks(struct helper *h, const struct bf_why *no_device, struct bf_why *why)
+{
+	struct bf_kernel kernel;
+
+	bf_env_kernel(h->env, &kernel);
+	if (kernel.has_links || h->device)
+		return 0;
+	*why = *no_device;
+	return -EOPNOTSUPP;
+}
+
 static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 {
+	struct bf_why no_device = {};
 	const char *missing;
 	int err;
 
@@ -187,20 +217,22 @@ static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 	if (err)
 		return bf_why(why, err, "signalfd: %s", strerror(-err));
 	*exit_code = BF_EXIT_FAILED;
+	open_device(h, &no_device);
 	err = bf_env_open(&h->env, exit_code, why);
 	if (err)
 		return err;
 	*exit_code = BF_EXIT_NO_HELPER;
+	err = check_hooks(h, &no_device, why);
+	if (err)
+		return err;
 	h->workers = bf_workers_new(h->env, h->idle_ms);
 	if (!h->workers)
 		return bf_why(why, -ENOMEM, "no memory");
-	err = bf_server_new(h->workers, &h->server);
+	err = bf_server_new(h->workers, h->env, &h->server);
 	if (err)
 		return bf_why(why, err, "cannot make an epoll: %s", strerror(-err));
-	err = bf_leftover_take_up(h->workers);
-	if (err)
-		bf_log(BF_LOG_WARN, "cannot look for what a former helper has left: %s",
-		       strerror(-err));
+	bf_server_begin(h->server, h->device);
+	h->device = NULL;
 	return listen_socket(h, why);
 }
 
@@ -219,6 +251,7 @@ static void close_all(struct helper *h)
 		bf_workers_free(h->workers);
 	if (h->server)
 		bf_server_free(h->server);
+	bf_device_close(h->device);
 	if (h->env)
 		bf_env_close(h->env);
 	if (h->signals >= 0)
@@ -286,16 +319,49 @@ static int background(void)
 	return 0;
 }
 
+/* The kernel starts programs without any descriptors. What is said then goes to its log. */
+static void open_standard_descriptors(void)
+{
+	static const char *const paths[] = {"/dev/null", "/dev/null", "/dev/kmsg"};
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open(paths[fd], O_RDWR) < 0 &&
+		    open("/dev/null", O_RDWR) < 0)
+			return;
+}
+
+/* For the module, which waits until this ends. */
+static int serve_module(void)
+{
+	struct bf_why why = {};
+	const char *missing;
+	int exit_code;
+
+	open_standard_descriptors();
+	alarm(DEVICE_TIMEOUT_S);
+	if (!bf_caps_have(&missing)) {
+		bf_log(BF_LOG_ERR, "the helper needs %s: start it as root", missing);
+		return BF_EXIT_NOT_ROOT;
+	}
+	if (!bf_device_exists()) {
+		bf_log(BF_LOG_ERR, "the module is not loaded: modprobe bpfilter");
+		return BF_EXIT_FAILED;
+	}
+	if (!bf_client_serve_module(&exit_code, &why))
+		return 0;
+	bf_log(BF_LOG_ERR, "no helper for the module: %s", why.text);
+	return exit_code;
+}
+
 int bf_cmd_umh(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"foreground", no_argument, NULL, 'f'},
-		{"idle", required_argument, NULL, 'i'},
-		{"report-fd", required_argument, NULL, 'r'},
-		{"help", no_argument, NULL, 'h'},
-		{},
+		{"foreground", no_argument, NULL, 'f'}, {"device", no_argument, NULL, 'd'},
+		{"idle", required_argument, NULL, 'i'}, {"report-fd", required_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},	{},
 	};
-	bool stay = false;
+	bool stay = false, device = false;
 	int opt, report_fd = -1, idle_ms = IDLE_MS;
 
 	opterr = 0;
@@ -303,6 +369,9 @@ int bf_cmd_umh(int argc, char **argv)
 		switch (opt) {
 		case 'f':
 			stay = true;
+			break;
+		case 'd':
+			device = true;
 			break;
 		case 'i':
 			idle_ms = atoi(optarg) * 1000;
@@ -322,5 +391,7 @@ int bf_cmd_umh(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bf_usage_error(argv[0], argv[optind]);
+	if (device)
+		return serve_module();
 	return stay ? foreground(report_fd, idle_ms) : background();
 }

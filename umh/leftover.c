@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "env.h"
 #include "leftover.h"
 #include "netns_find.h"
@@ -15,14 +16,57 @@
 #include "worker.h"
 
 /**
+ * struct pending - the workers' answers
+ * @missing: those that have not come, and one for who still asks
+ */
+struct pending {
+	unsigned int missing;
+	void (*done)(void *ctx);
+	void *ctx;
+};
+
+/**
  * struct leftover - the search
  * @taken: namespaces that have a worker now
  */
 struct leftover {
 	struct bf_workers *ws;
+	struct bf_env *env;
+	struct pending *pending;
 	ino_t *taken;
 	size_t nr;
 };
+
+static void put_pending(struct pending *p)
+{
+	if (__atomic_sub_fetch(&p->missing, 1, __ATOMIC_ACQ_REL))
+		return;
+	p->done(p->ctx);
+	free(p);
+}
+
+static void taken_up(struct bf_job *job, int error, void *data, size_t len)
+{
+	struct pending *p = job->ctx;
+
+	free(data);
+	free(job);
+	put_pending(p);
+}
+
+static struct bf_job *make_job(void *ctx)
+{
+	struct bf_job *job = calloc(1, sizeof(*job));
+	struct pending *p = ctx;
+
+	if (!job)
+		return NULL;
+	job->req.op = BF_JOB_TAKE_UP;
+	job->done = taken_up;
+	job->ctx = p;
+	__atomic_add_fetch(&p->missing, 1, __ATOMIC_RELAXED);
+	return job;
+}
 
 static bool is_taken(const struct leftover *l, ino_t inode)
 {
@@ -34,22 +78,54 @@ static bool is_taken(const struct leftover *l, ino_t inode)
 	return false;
 }
 
+/* Has the table there been ours? */
+static bool was_ours(const struct leftover *l, ino_t inode, int netns)
+{
+	struct bf_device *device = bf_env_device(l->env);
+	struct bf_pins pins;
+	uint32_t flags = 0;
+
+	bf_pins_init(&pins, inode);
+	if (!access(pins.dir, F_OK))
+		return true;
+	return device && !bf_device_ns_flags(device, netns, &flags) && flags;
+}
+
+static int have_worker(struct leftover *l, int netns, const char *name)
+{
+	struct bf_job *job;
+	int fd = fcntl(netns, F_DUPFD_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	job = make_job(l->pending);
+	if (!job) {
+		close(fd);
+		return -ENOMEM;
+	}
+	err = bf_workers_submit(l->ws, fd, name, job);
+	if (err)
+		job->done(job, err, NULL, 0);
+	return err;
+}
+
 static int take_up(void *arg, ino_t inode, int fd, const char *name)
 {
 	struct leftover *l = arg;
-	struct bf_pins pins;
 	ino_t *taken;
 	int err;
 
-	bf_pins_init(&pins, inode);
-	if (access(pins.dir, F_OK))
+	if (!was_ours(l, inode, fd))
 		return 0;
 	taken = realloc(l->taken, (l->nr + 1) * sizeof(*taken));
 	if (!taken)
 		return -ENOMEM;
 	l->taken = taken;
 	l->taken[l->nr++] = inode;
-	err = bf_workers_open(l->ws, fd, name);
+	/* It has been told. */
+	if (bf_workers_have(l->ws, inode))
+		return 0;
+	err = have_worker(l, fd, name);
 	if (err)
 		bf_log(BF_LOG_ERR, "%s: %s", name, strerror(-err));
 	return 0;
@@ -85,13 +161,25 @@ static void remove_orphans(const struct leftover *l)
 		closedir(dir);
 }
 
-int bf_leftover_take_up(struct bf_workers *ws)
+int bf_leftover_take_up(struct bf_workers *ws, struct bf_env *env, void (*done)(void *ctx),
+			void *ctx)
 {
-	struct leftover l = {.ws = ws};
-	int err = bf_netns_find(take_up, &l);
+	struct pending *p = calloc(1, sizeof(*p));
+	struct leftover l = {.ws = ws, .env = env, .pending = p};
+	int err;
 
+	if (!p) {
+		done(ctx);
+		return -ENOMEM;
+	}
+	p->missing = 1;
+	p->done = done;
+	p->ctx = ctx;
+	bf_workers_broadcast(ws, make_job, p);
+	err = bf_netns_find(take_up, &l);
 	if (!err)
 		remove_orphans(&l);
 	free(l.taken);
+	put_pending(p);
 	return err;
 }

@@ -6,13 +6,17 @@
 #ifndef BPFILTER_LEFTOVER_H
 #define BPFILTER_LEFTOVER_H
 
+struct bf_env;
 struct bf_workers;
 
 /**
- * bf_leftover_take_up - start a worker for each namespace with pins
+ * bf_leftover_take_up - have a worker for each namespace with pins, or that the module says is ours
+ * @done: called on any thread when all of them, and those that there were before, have looked at
+ *	their namespace and told the module about it; always called, even on error
  *
  * Returns 0, or -errno if namespaces could not be looked for: their next request takes them up.
  */
-int bf_leftover_take_up(struct bf_workers *ws);
+int bf_leftover_take_up(struct bf_workers *ws, struct bf_env *env, void (*done)(void *ctx),
+			void *ctx);
 
 #endif /* BPFILTER_LEFTOVER_H */

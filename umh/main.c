@@ -15,6 +15,7 @@ static const struct command {
 	{"run", bf_cmd_run, "run a command with its iptables filter table as eBPF"},
 	{"status", bf_cmd_status, "what filters in each network namespace"},
 	{"detach", bf_cmd_detach, "give the table back to the kernel's ip_tables"},
+	{"stop", bf_cmd_stop, "give all tables back and end, so that the module can be unloaded"},
 	{"umh", bf_cmd_umh, "the helper, which the others start by themselves"},
 };
 

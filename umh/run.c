@@ -237,6 +237,18 @@ static int explain_filter(int err, struct bf_why *why)
 	return BF_EXIT_FAILED;
 }
 
+static int explain_exec(int err, const char *path, struct bf_why *why)
+{
+	bf_why(why, 0, "cannot execute %s: %s", path, strerror(-err));
+	return err == -ENOENT ? BF_EXIT_NOT_FOUND : BF_EXIT_CANNOT_EXEC;
+}
+
+int bf_run_directly(const char *path, char **argv, struct bf_why *why)
+{
+	execv(path, argv);
+	return explain_exec(-errno, path, why);
+}
+
 static int explain(const struct child_error *error, const char *path, struct bf_why *why)
 {
 	switch (error->stage) {
@@ -246,8 +258,7 @@ static int explain(const struct child_error *error, const char *path, struct bf_
 		bf_why(why, 0, "cannot start the process that answers iptables");
 		return BF_EXIT_FAILED;
 	default:
-		bf_why(why, 0, "cannot execute %s: %s", path, strerror(-error->err));
-		return error->err == -ENOENT ? BF_EXIT_NOT_FOUND : BF_EXIT_CANNOT_EXEC;
+		return explain_exec(error->err, path, why);
 	}
 }
 

@@ -18,6 +18,13 @@
 int bf_run_find(const char *command, char *path);
 
 /**
+ * bf_run_directly - become the command, where the module sees its calls anyway
+ *
+ * As bf_run_exec(), but returns only if that fails.
+ */
+int bf_run_directly(const char *path, char **argv, struct bf_why *why);
+
+/**
  * bf_run_exec - run a command under the filter and wait for it
  * @path: what to execute
  * @argv: its arguments, argv[0] included

@@ -10,7 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "conn.h"
+#include "env.h"
+#include "leave.h"
+#include "port.h"
 #include "report.h"
 #include "server.h"
 #include "sockopt.h"
@@ -24,17 +28,20 @@
 
 /**
  * struct bf_server - the event loop's state
- * @used: bytes of payload in memory; any thread
- * @freed: an eventfd that says that there is room for those who starve
- * @starving: connections that wait for room
+ * @wake: an eventfd that says that something has changed in another thread
+ * @leave: BF_CMD_STOP, while that goes on
+ * @left: it has been done: time to end
  */
 struct bf_server {
 	struct bf_workers *ws;
+	struct bf_env *env;
 	struct bf_conn *conns;
 	int epoll;
-	int freed;
-	size_t used;
-	unsigned int starving;
+	int wake;
+	struct bf_budget budget;
+	struct bf_port *port;
+	struct bf_leave *leave;
+	bool left;
 };
 
 /* What a request of a connection carries along. */
@@ -42,29 +49,6 @@ struct origin {
 	struct bf_server *server;
 	struct bf_conn *conn;
 };
-
-static bool reserve(struct bf_server *s, struct bf_conn *c, size_t len)
-{
-	if (__atomic_add_fetch(&s->used, len, __ATOMIC_SEQ_CST) <= BUDGET_BYTES) {
-		c->reserved = len;
-		return true;
-	}
-	__atomic_sub_fetch(&s->used, len, __ATOMIC_SEQ_CST);
-	return false;
-}
-
-static void release(struct bf_server *s, size_t len)
-{
-	const uint64_t one = 1;
-
-	if (!len)
-		return;
-	__atomic_sub_fetch(&s->used, len, __ATOMIC_SEQ_CST);
-	/* Cannot fail: the counter does not overflow. */
-	if (__atomic_load_n(&s->starving, __ATOMIC_SEQ_CST) &&
-	    write(s->freed, &one, sizeof(one)) < 0)
-		return;
-}
 
 static void answered(struct bf_job *job, int error, void *data, size_t len)
 {
@@ -76,7 +60,7 @@ static void answered(struct bf_job *job, int error, void *data, size_t len)
 	else
 		bf_conn_reply(o->conn, job->req.id, error, data, len);
 	free(job->payload);
-	release(o->server, job->req.len);
+	bf_budget_release(&o->server->budget, job->req.len);
 	bf_conn_put(o->conn);
 	free(o);
 	free(job);
@@ -101,15 +85,41 @@ static struct bf_job *make_job(struct bf_server *s, struct bf_conn *c)
 	return job;
 }
 
+static void stop(struct bf_server *s, struct bf_job *job)
+{
+	if (s->leave)
+		job->done(job, -EALREADY, NULL, 0);
+	else
+		s->leave = bf_leave_begin(s->ws, s->env, job, s->wake);
+}
+
+/* What concerns more than one namespace. The job is taken over, unless an error is returned. */
+static int command(struct bf_server *s, struct bf_job *job)
+{
+	switch (job->req.op) {
+	case BF_CMD_STATUS:
+	case BF_CMD_DETACH:
+		bf_report_gather(s->ws, job);
+		return 0;
+	case BF_CMD_DEVICE:
+		bf_port_open(s->port, job);
+		return 0;
+	case BF_CMD_STOP:
+		stop(s, job);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* A complete request: whose is it? Takes over what the reader holds. */
 static void dispatch(struct bf_server *s, struct bf_conn *c)
 {
 	struct bf_job *job = make_job(s, c);
 	int netns = c->reader.netns;
-	int err = 0;
+	int err;
 
 	if (!job) {
-		release(s, c->reserved);
+		bf_budget_release(&s->budget, c->reserved);
 		bf_conn_reply(c, c->reader.req.id, -ENOMEM, NULL, 0);
 		bf_wire_reader_free(&c->reader);
 		c->reserved = 0;
@@ -122,29 +132,17 @@ static void dispatch(struct bf_server *s, struct bf_conn *c)
 	} else {
 		if (netns >= 0)
 			close(netns);
-		if (job->req.op == BF_CMD_STATUS || job->req.op == BF_CMD_DETACH)
-			bf_report_gather(s->ws, job);
-		else
-			err = -EINVAL;
+		err = command(s, job);
 	}
 	if (err)
 		job->done(job, err, NULL, 0);
-}
-
-static void starve(struct bf_server *s, struct bf_conn *c)
-{
-	if (!c->starved)
-		__atomic_add_fetch(&s->starving, 1, __ATOMIC_SEQ_CST);
-	c->starved = true;
-	bf_conn_set_reading(c, false);
 }
 
 static void feed(struct bf_server *s, struct bf_conn *c)
 {
 	if (!c->starved)
 		return;
-	__atomic_sub_fetch(&s->starving, 1, __ATOMIC_SEQ_CST);
-	c->starved = false;
+	bf_budget_fed(&s->budget, &c->starved);
 	bf_conn_set_reading(c, true);
 }
 
@@ -156,13 +154,11 @@ static int read_payload(struct bf_server *s, struct bf_conn *c)
 	if (!r->req.len)
 		return 1;
 	if (!r->payload) {
-		if (!reserve(s, c, r->req.len)) {
-			starve(s, c);
-			/* What was freed before we said that we starve was not announced. */
-			if (!reserve(s, c, r->req.len))
-				return 0;
-			feed(s, c);
+		if (!bf_budget_reserve_or_starve(&s->budget, r->req.len, &c->starved)) {
+			bf_conn_set_reading(c, false);
+			return 0;
 		}
+		c->reserved = r->req.len;
 		r->payload = malloc(r->req.len);
 		if (!r->payload)
 			return -ENOMEM;
@@ -189,9 +185,8 @@ static void close_conn(struct bf_server *s, struct bf_conn *c)
 	for (p = &s->conns; *p != c; p = &(*p)->next)
 		;
 	*p = c->next;
-	if (c->starved)
-		__atomic_sub_fetch(&s->starving, 1, __ATOMIC_SEQ_CST);
-	release(s, c->reserved);
+	bf_budget_fed(&s->budget, &c->starved);
+	bf_budget_release(&s->budget, c->reserved);
 	bf_conn_close(c);
 	bf_conn_put(c);
 }
@@ -213,15 +208,31 @@ static void conn_event(struct bf_server *s, struct bf_conn *c, uint32_t events)
 		close_conn(s, c);
 }
 
-static void feed_all(struct bf_server *s)
+/* All namespaces have answered: is nothing of ours left, so that the module can do without us? */
+static void step_leave(struct bf_server *s)
+{
+	int ret = bf_leave_step(s->leave), err;
+
+	if (!ret)
+		return;
+	err = ret < 0 ? ret : bf_port_stop(s->port);
+	bf_leave_end(s->leave, err);
+	s->leave = NULL;
+	s->left = !err;
+}
+
+static void woken(struct bf_server *s)
 {
 	struct bf_conn *c;
 	uint64_t n;
 
-	if (read(s->freed, &n, sizeof(n)) < 0)
+	if (read(s->wake, &n, sizeof(n)) < 0)
 		return;
 	for (c = s->conns; c; c = c->next)
 		feed(s, c);
+	bf_port_wake(s->port);
+	if (s->leave)
+		step_leave(s);
 }
 
 static void accept_conn(struct bf_server *s, int listen_sk)
@@ -260,7 +271,7 @@ int bf_server_run(struct bf_server *s, int listen_sk, int signals)
 	ev.data.ptr = &signals;
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, signals, &ev))
 		return -errno;
-	for (;;) {
+	while (!s->left) {
 		/* One at a time: an event may close the connection that a later one is for. */
 		int n = epoll_wait(s->epoll, &ev, 1, -1);
 
@@ -272,17 +283,20 @@ int bf_server_run(struct bf_server *s, int listen_sk, int signals)
 			break;
 		if (ev.data.ptr == &listen_sk)
 			accept_conn(s, listen_sk);
-		else if (ev.data.ptr == &s->freed)
-			feed_all(s);
+		else if (ev.data.ptr == &s->wake)
+			woken(s);
+		else if (ev.data.ptr == s->port)
+			bf_port_event(s->port);
 		else
 			conn_event(s, ev.data.ptr, ev.events);
 	}
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, listen_sk, NULL);
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, signals, NULL);
+	bf_port_drain(s->port);
 	return 0;
 }
 
-int bf_server_new(struct bf_workers *ws, struct bf_server **server)
+int bf_server_new(struct bf_workers *ws, struct bf_env *env, struct bf_server **server)
 {
 	struct bf_server *s = calloc(1, sizeof(*s));
 	struct epoll_event ev = {.events = EPOLLIN};
@@ -291,16 +305,28 @@ int bf_server_new(struct bf_workers *ws, struct bf_server **server)
 	if (!s)
 		return -ENOMEM;
 	s->ws = ws;
+	s->env = env;
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	s->freed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ev.data.ptr = &s->freed;
-	if (s->epoll < 0 || s->freed < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->freed, &ev)) {
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->budget.limit = BUDGET_BYTES;
+	s->budget.wake = s->wake;
+	s->port = bf_port_new(ws, env, &s->budget, s->epoll);
+	ev.data.ptr = &s->wake;
+	err = s->port ? 0 : -ENOMEM;
+	if (!err &&
+	    (s->epoll < 0 || s->wake < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->wake, &ev)))
 		err = -errno;
+	if (err) {
 		bf_server_free(s);
 		return err;
 	}
 	*server = s;
 	return 0;
+}
+
+void bf_server_begin(struct bf_server *s, struct bf_device *device)
+{
+	bf_port_begin(s->port, device);
 }
 
 static void last_flush(struct bf_conn *c)
@@ -314,13 +340,16 @@ static void last_flush(struct bf_conn *c)
 
 void bf_server_free(struct bf_server *s)
 {
+	if (s->leave)
+		bf_leave_end(s->leave, -ECANCELED);
+	bf_port_free(s->port);
 	while (s->conns) {
 		last_flush(s->conns);
 		close_conn(s, s->conns);
 	}
 	if (s->epoll >= 0)
 		close(s->epoll);
-	if (s->freed >= 0)
-		close(s->freed);
+	if (s->wake >= 0)
+		close(s->wake);
 	free(s);
 }

@@ -18,6 +18,26 @@ enum bf_wire_cmd {
 	/* give the table of the namespace beside the request back to the kernel; all that are
 	 * ours if there is none beside it. Reply: how many, as __u32 */
 	BF_CMD_DETACH = BPFILTER_CMD | 2,
+	/* open the module's device, if it is not open; the reply, without payload, comes when requests
+	 * are taken from it. -EBUSY: another process has it, -ENOENT: the module is not loaded */
+	BF_CMD_DEVICE = BPFILTER_CMD | 3,
+	/* give all tables back and end. Payload: one byte, not 0 if those that cannot be given back
+	 * may be lost. Reply: struct bf_stop_reply, and lines of text for people behind it */
+	BF_CMD_STOP = BPFILTER_CMD | 4,
+};
+
+/**
+ * struct bf_stop_reply - how that went
+ * @refused: not 0: the helper goes on
+ * @given: tables that ip_tables has now
+ * @dropped: tables that are gone
+ * @kept: tables that stay ours
+ */
+struct bf_stop_reply {
+	uint32_t refused;
+	uint32_t given;
+	uint32_t dropped;
+	uint32_t kept;
 };
 
 /* The largest payload of a request: the largest table and its head. */

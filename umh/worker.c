@@ -23,8 +23,7 @@
 #include <unistd.h>
 
 #include "netns_find.h"
-#include "protocol.h"
-#include "wire.h"
+#include "site.h"
 #include "worker.h"
 
 /**
@@ -32,18 +31,16 @@
  * @netns: until the thread is in it; -1 then
  * @event: readable when there is something in the queue or the helper ends
  * @queue, @tail: jobs, under the list's lock
- * @filter: NULL until first used; the thread's alone
+ * @site: its filter is the thread's alone
  */
 struct bf_worker {
 	struct bf_worker *next;
 	struct bf_workers *ws;
-	ino_t inode;
-	char name[256];
 	int netns;
 	int event;
 	struct bf_job *queue;
 	struct bf_job **tail;
-	struct bf_filter *filter;
+	struct bf_site site;
 };
 
 /**
@@ -80,79 +77,6 @@ static struct bf_job *next_job(struct bf_worker *w)
 	return job;
 }
 
-static int open_filter(struct bf_worker *w)
-{
-	struct bf_why why = {};
-	int err;
-
-	if (w->filter)
-		return 0;
-	err = bf_filter_open(w->ws->env, w->inode, w->name, &w->filter, &why);
-	if (err)
-		bf_log(BF_LOG_ERR, "%s: %s", w->name, why.text[0] ? why.text : strerror(-err));
-	return err;
-}
-
-/* @error: why the filter could not be opened, or 0. That, too, is an answer. */
-static int fill_status(struct bf_worker *w, int error, void **data, size_t *len)
-{
-	struct bf_worker_status *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return -ENOMEM;
-	s->inode = w->inode;
-	strcpy(s->name, w->name);
-	s->error = error ?: bf_filter_status(w->filter, &s->filter);
-	*data = s;
-	*len = sizeof(*s);
-	return 0;
-}
-
-static int detach(struct bf_worker *w, void **data, size_t *len, struct bf_why *why)
-{
-	uint32_t *count = malloc(sizeof(*count));
-	int err;
-
-	if (!count)
-		return -ENOMEM;
-	*count = bf_filter_is_ours(w->filter);
-	err = bf_filter_detach(w->filter, why);
-	if (err) {
-		free(count);
-		return err;
-	}
-	*data = count;
-	*len = sizeof(*count);
-	return 0;
-}
-
-static void do_job(struct bf_worker *w, struct bf_job *job)
-{
-	struct bf_why why = {};
-	void *data = NULL;
-	size_t len = 0;
-	int err;
-
-	err = open_filter(w);
-	if (job->req.op == BF_CMD_STATUS) {
-		err = fill_status(w, err, &data, &len);
-	} else if (!err) {
-		switch (job->req.op) {
-		case BF_JOB_OPEN:
-			break;
-		case BF_CMD_DETACH:
-			err = detach(w, &data, &len, &why);
-			break;
-		default:
-			err = bf_protocol_handle(w->filter, &job->req, job->payload, &data, &len,
-						 &why);
-		}
-	}
-	if (why.text[0])
-		bf_log(err ? BF_LOG_ERR : BF_LOG_INFO, "%s: %s", w->name, why.text);
-	job->done(job, err, data, len);
-}
-
 /* With the lock held. What cannot be remembered is only not shown. */
 static void remember(struct bf_workers *ws, ino_t inode)
 {
@@ -182,8 +106,8 @@ static bool retire(struct bf_worker *w)
 		for (p = &ws->list; *p != w; p = &(*p)->next)
 			;
 		*p = w->next;
-		if (w->filter)
-			remember(ws, w->inode);
+		if (w->site.filter)
+			remember(ws, w->site.inode);
 	}
 	pthread_mutex_unlock(&ws->lock);
 	return ok;
@@ -197,8 +121,8 @@ static void free_worker(struct bf_worker *w)
 		w->queue = job->next;
 		job->done(job, -ECANCELED, NULL, 0);
 	}
-	if (w->filter)
-		bf_filter_close(w->filter);
+	if (w->site.filter)
+		bf_filter_close(w->site.filter);
 	if (w->netns >= 0)
 		close(w->netns);
 	close(w->event);
@@ -210,7 +134,7 @@ static bool wait_event(struct bf_worker *w)
 {
 	struct pollfd pfds[] = {
 		{.fd = w->event, .events = POLLIN},
-		{.fd = w->filter ? bf_filter_fd(w->filter) : -1, .events = POLLIN},
+		{.fd = w->site.filter ? bf_filter_fd(w->site.filter) : -1, .events = POLLIN},
 	};
 	uint64_t n;
 	int ret;
@@ -219,9 +143,9 @@ static bool wait_event(struct bf_worker *w)
 	if (ret == 0)
 		return false;
 	if (pfds[0].revents && read(w->event, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		bf_log(BF_LOG_ERR, "%s: eventfd: %s", w->name, strerror(errno));
+		bf_log(BF_LOG_ERR, "%s: eventfd: %s", w->site.name, strerror(errno));
 	if (pfds[1].revents)
-		bf_filter_event(w->filter);
+		bf_filter_event(w->site.filter);
 	return true;
 }
 
@@ -234,21 +158,22 @@ static bool is_needless(struct bf_worker *w)
 	struct bf_why why = {};
 	int err;
 
-	if (!w->filter || !bf_filter_is_ours(w->filter))
+	if (!w->site.filter || !bf_filter_is_ours(w->site.filter))
 		return true;
-	if (bf_netns_in_use(w->inode))
+	if (bf_netns_in_use(w->site.inode))
 		return false;
-	err = bf_filter_detach(w->filter, &why);
-	if (err == -EBUSY) {
-		/* Somebody has set rules for ip_tables, and gone. */
-		bf_filter_abandon(w->filter);
+	err = bf_filter_detach(w->site.filter, &why);
+	if (err == -EBUSY || err == -ENOPROTOOPT) {
+		/* Somebody has set rules for ip_tables, and gone; or there is no ip_tables. */
+		bf_filter_abandon(w->site.filter);
 		err = 0;
 	}
 	if (err)
 		bf_log(BF_LOG_ERR, "%s: nobody uses the namespace any more, but it cannot go: %s",
-		       w->name, why.text[0] ? why.text : strerror(-err));
+		       w->site.name, why.text[0] ? why.text : strerror(-err));
 	else
-		bf_log(BF_LOG_INFO, "%s: removed, nobody uses the namespace any more", w->name);
+		bf_log(BF_LOG_INFO, "%s: removed, nobody uses the namespace any more",
+		       w->site.name);
 	return !err;
 }
 
@@ -285,7 +210,8 @@ static void *worker_main(void *arg)
 
 	if (setns(w->netns, CLONE_NEWNET)) {
 		err = -errno;
-		bf_log(BF_LOG_ERR, "%s: cannot enter the namespace: %s", w->name, strerror(-err));
+		bf_log(BF_LOG_ERR, "%s: cannot enter the namespace: %s", w->site.name,
+		       strerror(-err));
 	}
 	/* Being in it keeps it. */
 	close(w->netns);
@@ -294,7 +220,7 @@ static void *worker_main(void *arg)
 		if (err)
 			fail_all(w, err);
 		while ((job = next_job(w)))
-			do_job(w, job);
+			bf_site_do(&w->site, job);
 		if (may_end(w, err) && retire(w))
 			break;
 	}
@@ -349,13 +275,14 @@ static struct bf_worker *add_worker(struct bf_workers *ws, int netns, ino_t inod
 	if (!w)
 		return NULL;
 	w->ws = ws;
-	w->inode = inode;
+	w->site.env = ws->env;
+	w->site.inode = inode;
 	w->netns = netns;
 	w->tail = &w->queue;
 	if (name)
-		snprintf(w->name, sizeof(w->name), "%s", name);
+		snprintf(w->site.name, sizeof(w->site.name), "%s", name);
 	else
-		name_namespace(w->name, sizeof(w->name), inode);
+		name_namespace(w->site.name, sizeof(w->site.name), inode);
 	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->event < 0 || start_thread(w)) {
 		if (w->event >= 0)
@@ -399,7 +326,7 @@ int bf_workers_submit(struct bf_workers *ws, int netns, const char *name, struct
 		return -EINVAL;
 	}
 	pthread_mutex_lock(&ws->lock);
-	for (w = ws->list; w && w->inode != st.st_ino; w = w->next)
+	for (w = ws->list; w && w->site.inode != st.st_ino; w = w->next)
 		;
 	if (!w) {
 		w = add_worker(ws, netns, st.st_ino, name);
@@ -413,6 +340,17 @@ int bf_workers_submit(struct bf_workers *ws, int netns, const char *name, struct
 	if (!taken)
 		close(netns);
 	return err;
+}
+
+bool bf_workers_have(struct bf_workers *ws, ino_t inode)
+{
+	struct bf_worker *w;
+
+	pthread_mutex_lock(&ws->lock);
+	for (w = ws->list; w && w->site.inode != inode; w = w->next)
+		;
+	pthread_mutex_unlock(&ws->lock);
+	return w;
 }
 
 static void opened(struct bf_job *job, int error, void *data, size_t len)

@@ -15,8 +15,16 @@
 struct bf_env;
 struct bf_workers;
 
-/* Beside the socket options and the commands of wire.h: nothing, but the filter is opened. */
-#define BF_JOB_OPEN (BPFILTER_CMD | 0xff)
+/* Beside the socket options and the commands of wire.h: */
+enum bf_job_op {
+	/* nothing, but the filter is opened */
+	BF_JOB_OPEN = BPFILTER_CMD | 0x80,
+	/* there may be a device now: look again who has the table, and tell the module */
+	BF_JOB_TAKE_UP,
+	/* see leave.h */
+	BF_JOB_MAY_LEAVE,
+	BF_JOB_LEAVE,
+};
 
 /**
  * struct bf_job - something to do in a namespace
@@ -27,7 +35,7 @@ struct bf_workers;
  * @ctx: the caller's
  *
  * The data is a struct bf_worker_status for BF_CMD_STATUS; for BF_CMD_DETACH how many tables were
- * ours (__u32, 0 or 1); nothing for BF_JOB_OPEN.
+ * ours (__u32, 0 or 1); a struct bf_left for BF_JOB_MAY_LEAVE and BF_JOB_LEAVE; nothing for the others.
  */
 struct bf_job {
 	struct bf_job *next;
@@ -69,6 +77,9 @@ void bf_workers_free(struct bf_workers *ws);
  * -ENOMEM, -EAGAIN: no worker can be had).
  */
 int bf_workers_submit(struct bf_workers *ws, int netns, const char *name, struct bf_job *job);
+
+/* Has the namespace a worker? */
+bool bf_workers_have(struct bf_workers *ws, ino_t inode);
 
 /* Have the filter opened in a namespace; @netns stays the caller's; @name as above. 0 or -errno. */
 int bf_workers_open(struct bf_workers *ws, int netns, const char *name);
