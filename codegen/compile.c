@@ -93,6 +93,8 @@ static int check_needs(const struct bf_rules *rules, const struct bf_kernel *ker
 
 	if (!kernel->has_links)
 		return bf_why(why, -EOPNOTSUPP, "the kernel has no BPF netfilter links");
+	if (rules->sets_mark)
+		return bf_why(why, -EOPNOTSUPP, "target MARK needs the hook of the kernel module");
 	if ((rules->want & BPFILTER_WANT_CT) && !kernel->has_conntrack)
 		return bf_why(
 			why, -EOPNOTSUPP,

@@ -20,7 +20,7 @@ enum bf_action {
 
 /**
  * struct bf_code - one entry of the table, compiled
- * @first_op, @nr_ops: its branches in bf_rules.ops; bf_op.to is the number of an op of the same
+ * @first_op, @nr_ops: its branches and effects in bf_rules.ops; bf_op.to is the number of an op of the same
  *	entry (nr_ops: matched), BF_TO_NEXT or BF_TO_DROP
  * @target: entry that JUMP and GOTO lead to
  * @cost: branches and actions run from here to the end of the chain in the worst case, those
@@ -45,6 +45,7 @@ struct bf_code {
  * struct bf_rules - a table as rules over the key; the index of an entry is that of its counters
  * @types: the condition types in use; bf_conds[].type is one of them
  * @want: BPFILTER_WANT_* of all conditions and fields
+ * @sets_mark: a target does
  */
 struct bf_rules {
 	const struct bf_table *table;
@@ -56,6 +57,7 @@ struct bf_rules {
 	uint32_t nr_types;
 	uint64_t fields;
 	uint32_t want;
+	bool sets_mark;
 	uint32_t hook_entry[NF_INET_NUMHOOKS], underflow[NF_INET_NUMHOOKS]; /* indexes */
 	uint32_t max_cost, max_depth;
 };
@@ -83,6 +85,9 @@ void bf_emit_key_module(struct bf_asm *a, const struct bf_program *p, bool whole
 
 /* Whichever of the two it is. */
 void bf_emit_key(struct bf_asm *a, const struct bf_program *p, bool whole, int drop);
+
+/* The packet's mark is r1 from now on. Clobbers r2. Module's hooks only. */
+void bf_emit_set_mark(struct bf_asm *a);
 
 /* The TCP options and their length, for a condition that looks for one. Clobbers r0 to r5 and r9. */
 void bf_emit_tcp_options(struct bf_asm *a);

@@ -64,6 +64,13 @@ void bf_emit_tcp_options(struct bf_asm *a)
 	bf_asm_here(a, done);
 }
 
+void bf_emit_set_mark(struct bf_asm *a)
+{
+	bf_stx(a, BPF_W, BPF_REG_6, KEY(BF_MARK), BPF_REG_1);
+	bf_ldx(a, BPF_DW, BPF_REG_2, BPF_REG_6, BF_FRAME_SKB);
+	bf_stx(a, BPF_W, BPF_REG_2, offsetof(struct __sk_buff, mark), BPF_REG_1);
+}
+
 void bf_emit_count(struct bf_asm *a)
 {
 	int done = bf_asm_label(a);

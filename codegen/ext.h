@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The extensions: each match is one file (match_NAME.c) that exports its records,
- * and the arrays in registry.c are the only list of them. A record says how the
- * match is checked, what it means in the intermediate form, and how it is described.
+ * The extensions: each match is one file (match_NAME.c), and each target (target_NAME.c),
+ * that exports its records, and the arrays in registry.c are the only list of them. A record
+ * says how the extension is checked, what it means in the intermediate form, and how it is
+ * described.
  */
 #ifndef BPFILTER_EXT_H
 #define BPFILTER_EXT_H
@@ -48,12 +49,39 @@ const struct bf_match *bf_match_find(const char *name, uint8_t revision);
 /* The registry in its order, for the support table; NULL at the end. */
 const struct bf_match *bf_match_at(unsigned int i);
 
+/**
+ * struct bf_target - one revision of one target; verdicts, jumps and ERROR are none of these
+ * @name: as in xt_entry_target.u.user.name
+ * @revision: of the structure behind it
+ * @size, @usersize, @options: as in struct bf_match
+ * @check: likewise; NULL if everything is accepted
+ * @compile: append what it does to @r, behind the branches; the packet goes on with the next
+ *	rule. Called only after @check accepted the same bytes. May not fail but through @r->error
+ */
+struct bf_target {
+	const char *name;
+	uint8_t revision;
+	uint16_t size;
+	uint16_t usersize;
+	const char *options;
+	int (*check)(const struct ipt_entry *e, const void *info, unsigned int hook_mask,
+		     struct bf_why *why);
+	void (*compile)(struct bf_rule *r, const struct ipt_entry *e, const void *info);
+};
+
+/* As bf_match_find() and bf_match_at(). */
+const struct bf_target *bf_target_find(const char *name, uint8_t revision);
+const struct bf_target *bf_target_at(unsigned int i);
+
 /*
  * Append struct ipt_ip of a checked entry, or all of the rule but its target: struct ipt_ip and
  * every match in order. All matches must be in the registry and accepted by their checks.
  */
 void bf_compile_ip(struct bf_rule *r, const struct ipt_entry *e);
 void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e);
+
+/* Append the target of a checked entry, if it is an extension: false if it is a verdict or such. */
+bool bf_compile_target(struct bf_rule *r, const struct ipt_entry *e);
 
 struct bf_asm;
 

@@ -149,6 +149,19 @@ void bf_cond(struct bf_rule *r, const struct bf_cond_type *type, const void *sta
 		r->nr_conds++;
 }
 
+void bf_set_mark(struct bf_rule *r, uint32_t keep, uint32_t flip)
+{
+	const struct bf_op op = {
+		.code = BF_OP_MARK,
+		.field = BF_MARK,
+		.to = BF_TO_NEXT,
+		.a = keep,
+		.b = flip,
+	};
+
+	add_op(r, &op);
+}
+
 enum bf_match_result bf_rule_eval(const struct bf_rule *r, const uint32_t *key,
 				  int (*cond)(void *arg, const struct bf_cond *cond), void *arg)
 {
@@ -165,6 +178,9 @@ enum bf_match_result bf_rule_eval(const struct bf_rule *r, const uint32_t *key,
 		case BF_OP_RANGE:
 			holds = op->a <= key[op->field] && key[op->field] <= op->b;
 			break;
+		case BF_OP_MARK:
+			i++;
+			continue;
 		default:
 			holds = cond(arg, &r->conds[op->a]);
 			if (holds == BF_HOTDROP)

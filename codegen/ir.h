@@ -6,7 +6,7 @@
  * table looks at. A rule is a short list of conditional branches over the key, in
  * the order in which the kernel would look: a branch that is taken leaves the rule
  * (not matched), drops the packet (the kernel's hotdrop), or skips forward inside
- * it. What cannot be told from the key (limit, for one) is a condition that runs
+ * it. Behind the branches may stand what the target does to the packet. What cannot be told from the key (limit, for one) is a condition that runs
  * at packet time, as a function of its own.
  *
  * The same form feeds every back end: straight-line code, records in a map, the
@@ -81,10 +81,11 @@ enum bf_op_code {
 	BF_OP_EQ,    /* (key[field] & a) == b */
 	BF_OP_RANGE, /* a <= key[field] && key[field] <= b, unsigned */
 	BF_OP_COND,  /* condition number a (in struct bf_conds) */
+	BF_OP_MARK,  /* no test: skb->mark and key[field] = (key[field] & a) ^ b */
 };
 
 /**
- * struct bf_op - one conditional branch: "unless the test holds, go to @to"
+ * struct bf_op - one conditional branch: "unless the test holds, go to @to"; or an effect
  * @invert: the test holds where it would not
  */
 struct bf_op {
@@ -164,6 +165,9 @@ void bf_never(struct bf_rule *r, int to);
 void bf_cond(struct bf_rule *r, const struct bf_cond_type *type, const void *state, size_t len,
 	     bool invert, int to);
 
+/* The packet's mark becomes (mark & @keep) ^ @flip. */
+void bf_set_mark(struct bf_rule *r, uint32_t keep, uint32_t flip);
+
 enum bf_match_result { BF_NO_MATCH, BF_MATCH, BF_HOTDROP };
 
 /**
@@ -172,7 +176,7 @@ enum bf_match_result { BF_NO_MATCH, BF_MATCH, BF_HOTDROP };
  * @cond: decides a condition: 0, 1, or BF_HOTDROP; may be NULL if there are none
  *
  * The meaning of the intermediate form, for tests and for explaining; the back
- * ends are compared with it.
+ * ends are compared with it. Effects are left out.
  */
 enum bf_match_result bf_rule_eval(const struct bf_rule *r, const uint32_t *key,
 				  int (*cond)(void *arg, const struct bf_cond *cond), void *arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the match_*.c files share.
+ * What the match_*.c and target_*.c files share.
  */
 #ifndef BPFILTER_MATCH_H
 #define BPFILTER_MATCH_H
@@ -33,5 +33,7 @@ extern const struct bf_match bf_match_multiport;
 extern const struct bf_match bf_match_state;
 extern const struct bf_match bf_match_tcp;
 extern const struct bf_match bf_match_udp;
+
+extern const struct bf_target bf_target_mark;
 
 #endif /* BPFILTER_MATCH_H */

@@ -80,3 +80,13 @@ void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e)
 			match->compile(r, e, m->data);
 	}
 }
+
+bool bf_compile_target(struct bf_rule *r, const struct ipt_entry *e)
+{
+	const struct xt_entry_target *t = (const void *)((const char *)e + e->target_offset);
+	const struct bf_target *target = bf_target_find(t->u.user.name, t->u.user.revision);
+
+	if (target)
+		target->compile(r, e, t->data);
+	return target;
+}

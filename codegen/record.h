@@ -17,6 +17,7 @@ enum bf_record_code {
 	BF_REC_TEST_DROP, /* drop if the test does not hold */
 	BF_REC_COND,	  /* condition a, of type field */
 	BF_REC_NOT_COND,
+	BF_REC_MARK, /* the packet's mark becomes (mark & a) ^ b */
 
 	/* Actions: count in counter b, then */
 	BF_REC_NEXT, /* go on with the next record */

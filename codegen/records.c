@@ -71,6 +71,12 @@ static int fill_branch(const struct records *r, uint32_t entry, uint32_t i, stru
 	if (skip > UINT16_MAX)
 		return -E2BIG;
 	rec->skip = skip;
+	if (op->code == BF_OP_MARK) {
+		rec->code = BF_REC_MARK;
+		rec->a = op->a;
+		rec->b = op->b;
+		return 0;
+	}
 	if (op->code != BF_OP_COND) {
 		rec->code = skip ? BF_REC_TEST : BF_REC_TEST_DROP;
 		rec->field = op->field;
@@ -348,13 +354,30 @@ static void emit_branch(struct records *r, int other)
 	bf_alu32(a, BPF_MOV, BPF_REG_7, BPF_REG_7);
 }
 
+/* key[BF_MARK] = skb->mark = (key[BF_MARK] & record->a) ^ record->b */
+static void emit_mark(struct records *r)
+{
+	struct bf_asm *a = r->a;
+
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_MARK);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_8, offsetof(struct bf_record, a));
+	bf_alu(a, BPF_AND, BPF_REG_1, BPF_REG_2);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_8, offsetof(struct bf_record, b));
+	bf_alu(a, BPF_XOR, BPF_REG_1, BPF_REG_2);
+	bf_emit_set_mark(a);
+	bf_alui(a, BPF_ADD, BPF_REG_7, 1);
+	bf_jmp(a, r->out);
+}
+
 /* The records that are not tests: their code is in r1. */
 static void emit_others(struct records *r)
 {
 	struct bf_asm *a = r->a;
-	int action = bf_asm_label(a), cond = bf_asm_label(a);
+	int action = bf_asm_label(a), cond = bf_asm_label(a), mark = bf_asm_label(a);
 
 	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_FIRST_ACTION, action);
+	if (r->rules->sets_mark)
+		bf_jifi(a, BPF_JEQ, BPF_REG_1, BF_REC_MARK, mark);
 	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_REC_COND, cond);
 	emit_test(a); /* TEST_DROP */
 	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, r->drop);
@@ -362,6 +385,9 @@ static void emit_others(struct records *r)
 	bf_jmp(a, r->out);
 	bf_asm_here(a, cond);
 	emit_conds(r);
+	bf_asm_here(a, mark);
+	if (r->rules->sets_mark)
+		emit_mark(r);
 	bf_asm_here(a, action);
 	emit_actions(r);
 }

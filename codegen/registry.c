@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The only list of matches, in the order of the support table.
+ * The only lists of matches and targets, in the order of the support tables.
  */
 #include <string.h>
 
@@ -11,6 +11,10 @@ static const struct bf_match *const matches[] = {
 	&bf_match_conntrack_2, &bf_match_conntrack_3, &bf_match_icmp,	 &bf_match_limit,
 	&bf_match_mark,	       &bf_match_multiport,   &bf_match_state,	 &bf_match_tcp,
 	&bf_match_udp,
+};
+
+static const struct bf_target *const targets[] = {
+	&bf_target_mark,
 };
 
 const struct bf_match *bf_match_find(const char *name, uint8_t revision)
@@ -27,4 +31,20 @@ const struct bf_match *bf_match_find(const char *name, uint8_t revision)
 const struct bf_match *bf_match_at(unsigned int i)
 {
 	return i < ARRAY_SIZE(matches) ? matches[i] : NULL;
+}
+
+const struct bf_target *bf_target_find(const char *name, uint8_t revision)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(targets); i++)
+		if (targets[i]->revision == revision &&
+		    !strncmp(targets[i]->name, name, XT_EXTENSION_MAXNAMELEN))
+			return targets[i];
+	return NULL;
+}
+
+const struct bf_target *bf_target_at(unsigned int i)
+{
+	return i < ARRAY_SIZE(targets) ? targets[i] : NULL;
 }

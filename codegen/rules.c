@@ -34,12 +34,14 @@ static int append_ops(struct bf_rules *rules, struct bf_code *code)
 			op.to = r->labels[op.to];
 		if (op.code != BF_OP_COND)
 			rules->fields |= BF_FIELD_BIT(op.field);
+		if (op.code == BF_OP_MARK)
+			rules->sets_mark = true;
 		rules->ops[rules->nr_ops++] = op;
 	}
 	return 0;
 }
 
-/* The entry's target as an action. The table's check has refused what is neither of these. */
+/* The entry's verdict as an action. The table's check has refused what is none of these. */
 static int set_action(const struct bf_table *table, uint32_t index, struct bf_code *code,
 		      struct bf_why *why)
 {
@@ -74,6 +76,26 @@ static int set_action(const struct bf_table *table, uint32_t index, struct bf_co
 	}
 }
 
+static int make_code(struct bf_rules *rules, uint32_t index, struct bf_why *why)
+{
+	const struct ipt_entry *e = bf_table_entry(rules->table, index);
+	struct bf_code *code = &rules->codes[index];
+	struct bf_rule *r = &rules->scratch;
+	bool extension;
+	int err;
+
+	bf_rule_reset(r);
+	bf_compile_rule(r, e);
+	extension = bf_compile_target(r, e);
+	err = r->error ?: append_ops(rules, code);
+	if (err)
+		return err;
+	if (!extension)
+		return set_action(rules->table, index, code, why);
+	code->action = BF_ACT_NEXT;
+	return 0;
+}
+
 static void set_want(struct bf_rules *rules)
 {
 	uint64_t ct_fields = ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_TCP_OPTIONS;
@@ -101,11 +123,7 @@ int bf_rules_make(struct bf_rules *rules, const struct bf_table *table, struct b
 	if (!rules->codes)
 		return -ENOMEM;
 	for (i = 0; i < table->num_entries; i++) {
-		bf_rule_reset(r);
-		bf_compile_rule(r, bf_table_entry(table, i));
-		err = r->error ?: append_ops(rules, &rules->codes[i]);
-		if (!err)
-			err = set_action(table, i, &rules->codes[i], why);
+		err = make_code(rules, i, why);
 		if (err)
 			goto fail;
 	}

@@ -24,7 +24,7 @@ struct straight {
 
 static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth);
 
-/* if (!test) goto fail */
+/* if (!test) goto fail; or what is done to the packet */
 static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 {
 	struct bf_asm *a = s->a;
@@ -39,6 +39,12 @@ static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 		return;
 	}
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * op->field);
+	if (op->code == BF_OP_MARK) {
+		bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
+		bf_alu32i(a, BPF_XOR, BPF_REG_1, op->b);
+		bf_emit_set_mark(a);
+		return;
+	}
 	if (op->code == BF_OP_EQ) {
 		if (op->a != UINT32_MAX)
 			bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);

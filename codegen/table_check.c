@@ -248,37 +248,69 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 	return 0;
 }
 
-static int check_target(struct table_check *c, uint32_t index, struct ipt_entry *e)
+/* A verdict or an ERROR target; @used: bytes of its data that the kernel gives back. */
+static int check_builtin_target(struct table_check *c, uint32_t index, struct ipt_entry *e,
+				uint32_t *used)
 {
-	struct xt_entry_target *target = (void *)((char *)e + e->target_offset);
-	uint32_t used;
-
-	if (strnlen(target_name(e), XT_EXTENSION_MAXNAMELEN) == XT_EXTENSION_MAXNAMELEN)
-		return bf_why(c->why, -EINVAL, "a target name without end (%s)",
-			      bf_place_of(c, index).text);
-	if ((!target_is_standard(e) && !target_is_error(e)) || target_revision(e))
-		return bf_why(c->why, BF_NOT_TRANSLATABLE,
-			      "target %s (revision %u) has no translation (%s)",
-			      bf_label_of(target_name(e), XT_EXTENSION_MAXNAMELEN).text,
-			      target_revision(e), bf_place_of(c, index).text);
-
-	if (target_is_standard(e)) {
-		if (target_size(e) != sizeof(struct xt_standard_target))
-			return bf_why(c->why, -EINVAL, "a verdict of the wrong size (%s)",
-				      bf_place_of(c, index).text);
-		if (target_verdict(e) == -NF_QUEUE - 1)
-			return bf_why(c->why, BF_NOT_TRANSLATABLE,
-				      "target QUEUE has no translation (%s)",
-				      bf_place_of(c, index).text);
-		used = sizeof(int);
-	} else {
+	if (target_is_error(e)) {
 		/* The kernel logs each packet that comes here; iptables never does this. */
 		if (e->comefrom)
 			return bf_why(c->why, BF_NOT_TRANSLATABLE,
 				      "a packet can reach an ERROR target (%s)",
 				      bf_place_of(c, index).text);
-		used = XT_FUNCTION_MAXNAMELEN;
+		*used = XT_FUNCTION_MAXNAMELEN;
+		return 0;
 	}
+	if (target_size(e) != sizeof(struct xt_standard_target))
+		return bf_why(c->why, -EINVAL, "a verdict of the wrong size (%s)",
+			      bf_place_of(c, index).text);
+	if (target_verdict(e) == -NF_QUEUE - 1)
+		return bf_why(c->why, BF_NOT_TRANSLATABLE, "target QUEUE has no translation (%s)",
+			      bf_place_of(c, index).text);
+	*used = sizeof(int);
+	return 0;
+}
+
+/* The same for a target in the registry. */
+static int check_extension(struct table_check *c, uint32_t index, struct ipt_entry *e,
+			   uint32_t *used)
+{
+	const struct bf_target *ext = bf_target_find(target_name(e), target_revision(e));
+	struct xt_entry_target *target = (void *)((char *)e + e->target_offset);
+	struct bf_why detail = {""};
+	int err;
+
+	if (!ext)
+		return bf_why(c->why, BF_NOT_TRANSLATABLE,
+			      "target %s (revision %u) has no translation (%s)",
+			      bf_label_of(target_name(e), XT_EXTENSION_MAXNAMELEN).text,
+			      target_revision(e), bf_place_of(c, index).text);
+	if (target_size(e) != sizeof(*target) + XT_ALIGN(ext->size))
+		return bf_why(c->why, -EINVAL, "target %s has a wrong size (%s)", ext->name,
+			      bf_place_of(c, index).text);
+	err = ext->check ? ext->check(e, target->data, e->comefrom, &detail) : 0;
+	if (err)
+		return bf_why(c->why, err, "target %.120s (%s)",
+			      detail.text[0] ? detail.text : ext->name, bf_place_of(c, index).text);
+	*used = ext->usersize ? ext->usersize : ext->size;
+	return 0;
+}
+
+static int check_target(struct table_check *c, uint32_t index, struct ipt_entry *e)
+{
+	struct xt_entry_target *target = (void *)((char *)e + e->target_offset);
+	uint32_t used = 0;
+	int err;
+
+	if (strnlen(target_name(e), XT_EXTENSION_MAXNAMELEN) == XT_EXTENSION_MAXNAMELEN)
+		return bf_why(c->why, -EINVAL, "a target name without end (%s)",
+			      bf_place_of(c, index).text);
+	if ((target_is_standard(e) || target_is_error(e)) && !target_revision(e))
+		err = check_builtin_target(c, index, e, &used);
+	else
+		err = check_extension(c, index, e, &used);
+	if (err)
+		return err;
 	memset(target->data + used, 0, e->next_offset - e->target_offset - sizeof(*target) - used);
 	wipe_name(target->u.user.name);
 	return 0;

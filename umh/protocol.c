@@ -100,28 +100,35 @@ static int get_entries(struct call *call)
 	return bf_filter_entries(call->f, get.size, reply->entrytable);
 }
 
+/* The answer so far is @err, and now it turns out that we have this one. */
+static int compare_revision(const struct xt_get_revision *rev, const char *name, uint8_t revision,
+			    int err)
+{
+	if (!err || strcmp(name, rev->name))
+		return err;
+	return revision == rev->revision ? 0 : -EPROTONOSUPPORT;
+}
+
 /*
  * What the kernel answers about a revision if it knows nothing but what we do: 0, or
  * -EPROTONOSUPPORT for one of several that we lack, or -ENOENT.
  */
 static int revision_of_ours(const struct xt_get_revision *rev, bool target)
 {
-	const struct bf_match *match;
+	const struct bf_target *t;
+	const struct bf_match *m;
 	int err = -ENOENT;
 	unsigned int i;
 
-	if (target) {
-		if (strcmp(rev->name, XT_STANDARD_TARGET) && strcmp(rev->name, XT_ERROR_TARGET))
-			return -ENOENT;
-		return rev->revision ? -EPROTONOSUPPORT : 0;
+	if (!target) {
+		for (i = 0; (m = bf_match_at(i)); i++)
+			err = compare_revision(rev, m->name, m->revision, err);
+		return err;
 	}
-	for (i = 0; (match = bf_match_at(i)); i++) {
-		if (strcmp(match->name, rev->name))
-			continue;
-		if (match->revision == rev->revision)
-			return 0;
-		err = -EPROTONOSUPPORT;
-	}
+	err = compare_revision(rev, XT_STANDARD_TARGET, 0, err);
+	err = compare_revision(rev, XT_ERROR_TARGET, 0, err);
+	for (i = 0; (t = bf_target_at(i)); i++)
+		err = compare_revision(rev, t->name, t->revision, err);
 	return err;
 }
 
