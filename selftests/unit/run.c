@@ -33,7 +33,7 @@ static uint64_t now_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-static int load(struct sandbox *s, struct blob *b, enum bf_form form,
+static int load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_form form,
 		const struct bf_kernel *kernel, struct bf_loaded **loaded, struct bf_why *why)
 {
 	struct bf_table *table = blob_table(b);
@@ -44,8 +44,7 @@ static int load(struct sandbox *s, struct blob *b, enum bf_form form,
 	*loaded = NULL;
 	if (!table)
 		return -EINVAL;
-	err = bf_compile(table, kernel, BF_ATTACH_LINK, form, bf_env_jiffies(s->env), &program,
-			 why);
+	err = bf_compile(table, kernel, attach, form, bf_env_jiffies(s->env), &program, why);
 	if (!err) {
 		err = bf_load(table, program, kernel->cpus, started, loaded, why);
 		bf_program_free(program);
@@ -55,13 +54,13 @@ static int load(struct sandbox *s, struct blob *b, enum bf_form form,
 	return err;
 }
 
-int run_load(struct sandbox *s, struct blob *b, enum bf_form form, struct bf_loaded **loaded,
-	     struct bf_why *why)
+int run_load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_form form,
+	     struct bf_loaded **loaded, struct bf_why *why)
 {
 	struct bf_kernel kernel;
 
 	bf_env_kernel(s->env, &kernel);
-	return load(s, b, form, &kernel, loaded, why);
+	return load(s, b, attach, form, &kernel, loaded, why);
 }
 
 /*
@@ -75,7 +74,7 @@ static int load_paged(struct sandbox *s, struct blob *b, struct bf_loaded **load
 
 	bf_env_kernel(s->env, &kernel);
 	kernel.skb_data_len = kernel.skb_len;
-	return load(s, b, BF_FORM_RECORDS, &kernel, loaded, why);
+	return load(s, b, BF_ATTACH_LINK, BF_FORM_RECORDS, &kernel, loaded, why);
 }
 
 static int run(int prog, const struct packet *p)
@@ -95,9 +94,20 @@ static int run(int prog, const struct packet *p)
 	return bpf_prog_test_run_opts(prog, &opts) ? -errno : (int)opts.retval;
 }
 
-int run_packet(const struct bf_loaded *loaded, const struct packet *p)
+static int run_marked(const struct run *r, const struct bf_loaded *loaded, const struct packet *p,
+		      uint32_t *mark)
 {
+	if (loaded->attach == BF_ATTACH_MODULE)
+		return teller_run(&r->teller, loaded->prog, loaded->want, p, mark, 1, NULL);
+	*mark = p->mark;
 	return run(loaded->prog, p);
+}
+
+int run_packet(const struct run *r, const struct bf_loaded *loaded, const struct packet *p)
+{
+	uint32_t mark;
+
+	return run_marked(r, loaded, p, &mark);
 }
 
 /* return !!state->in, or !!state->out: written by hand, for it is what the key is compared with. */
@@ -132,6 +142,11 @@ int run_interfaces(struct sandbox *s, struct packet *p)
 	int in, out;
 
 	bf_env_kernel(s->env, &k);
+	if (!k.has_links) {
+		strcpy(p->in, p->hook == NF_INET_LOCAL_OUT ? "" : "lo");
+		strcpy(p->out, p->hook == NF_INET_LOCAL_IN ? "" : "lo");
+		return 0;
+	}
 	in = has_device(&k, k.state_in, &probe);
 	out = has_device(&k, k.state_out, &probe);
 	if (in < 0 || out < 0)
@@ -170,25 +185,30 @@ static int decide(void *arg, const struct bf_cond *cond)
 	return 1; /* limits of the random tables are never reached */
 }
 
-/* What walk() says of the packet, and its counters. */
-static int expected(const struct bf_table *t, const struct packet *p, struct xt_counters *counters)
+/* What walk() says of the packet, its mark, and its counters. */
+static int expected(const struct bf_table *t, const struct packet *p, uint32_t *mark,
+		    struct xt_counters *counters)
 {
 	uint32_t key[BF_NR_FIELDS];
+	int verdict;
 
 	memset(counters, 0, t->num_entries * sizeof(*counters));
 	packet_key(p, key);
-	return walk(t, p->hook, key, decide, (void *)p, counters);
+	verdict = walk(t, p->hook, key, decide, (void *)p, counters);
+	*mark = key[BF_MARK];
+	return verdict;
 }
 
 /* Runs the packet; @counters receives what it added to each. */
-static int observed(struct bf_loaded *l, const struct packet *p, struct xt_counters *counters)
+static int observed(const struct run *r, struct bf_loaded *l, const struct packet *p,
+		    uint32_t *mark, struct xt_counters *counters)
 {
 	uint32_t i, n = l->table->num_entries;
 	struct xt_counters before[n];
 	int verdict;
 
 	bf_loaded_counters(l, before);
-	verdict = run_packet(l, p);
+	verdict = run_marked(r, l, p, mark);
 	bf_loaded_counters(l, counters);
 	for (i = 0; i < n; i++) {
 		counters[i].pcnt -= before[i].pcnt;
@@ -208,16 +228,19 @@ static void show_packet(const struct packet *p)
 }
 
 /* Does this program do to the packet what it should? Says what it did if not. */
-static bool agrees(struct bf_loaded *l, const struct packet *p)
+static bool agrees(const struct run *r, struct bf_loaded *l, const struct packet *p)
 {
-	uint32_t i, n = l->table->num_entries;
+	uint32_t i, n = l->table->num_entries, mark, should_mark;
 	struct xt_counters want[n], got[n];
-	int verdict = observed(l, p, got), should = expected(l->table, p, want);
+	int verdict = observed(r, l, p, &mark, got);
+	int should = expected(l->table, p, &should_mark, want);
 
-	if (verdict == should && !memcmp(want, got, sizeof(want)))
+	if (verdict == should && mark == should_mark && !memcmp(want, got, sizeof(want)))
 		return true;
 	show_packet(p);
-	printf("# %s: verdict %d, should be %d\n", bf_form_name(l->form), verdict, should);
+	printf("# %s, %s: verdict %d, should be %d; mark 0x%x, should be 0x%x\n",
+	       bf_attach_name(l->attach), bf_form_name(l->form), verdict, should, mark,
+	       should_mark);
 	for (i = 0; i < n; i++)
 		if (memcmp(&want[i], &got[i], sizeof(*want)))
 			printf("# entry %u: [%llu:%llu], should be [%llu:%llu]\n", i, got[i].pcnt,
@@ -225,15 +248,19 @@ static bool agrees(struct bf_loaded *l, const struct packet *p)
 	return false;
 }
 
-static const enum bf_form forms[] = {BF_FORM_STRAIGHT, BF_FORM_RECORDS};
-
 int run_begin(struct run *r)
 {
+	struct bf_kernel kernel;
 	unsigned int hook;
 	int err;
 
 	memset(r, 0, sizeof(*r));
 	err = sandbox_enter(&r->s);
+	if (err)
+		return err;
+	bf_env_kernel(r->s.env, &kernel);
+	r->module_only = !kernel.has_links;
+	err = teller_open(&r->teller) ? -1 : 0;
 	for (hook = NF_INET_LOCAL_IN; !err && hook <= NF_INET_LOCAL_OUT; hook++) {
 		r->with[hook].hook = hook;
 		err = run_interfaces(&r->s, &r->with[hook]) ? -1 : 0;
@@ -255,6 +282,7 @@ void run_unload(struct run *r)
 void run_end(struct run *r)
 {
 	run_unload(r);
+	teller_close(&r->teller);
 	sandbox_leave(&r->s);
 }
 
@@ -271,22 +299,39 @@ static uint32_t max_cost(struct blob *b)
 	return cost;
 }
 
+static int load_one(struct run *r, unsigned int i, struct bf_why *why)
+{
+	static const struct {
+		enum bf_attach attach;
+		enum bf_form form;
+	} programs[RUN_PROGRAMS] = {
+		[RUN_STRAIGHT] = {BF_ATTACH_LINK, BF_FORM_STRAIGHT},
+		[RUN_RECORDS] = {BF_ATTACH_LINK, BF_FORM_RECORDS},
+		[RUN_MODULE_STRAIGHT] = {BF_ATTACH_MODULE, BF_FORM_STRAIGHT},
+		[RUN_MODULE_RECORDS] = {BF_ATTACH_MODULE, BF_FORM_RECORDS},
+	};
+
+	if (i == RUN_PAGED)
+		return load_paged(&r->s, &r->b, &r->loaded[i], why);
+	return run_load(&r->s, &r->b, programs[i].attach, programs[i].form, &r->loaded[i], why);
+}
+
 bool run_load_forms(struct run *r)
 {
+	bool small = max_cost(&r->b) <= STRAIGHT_COST;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(r->loaded); i++) {
 		struct bf_why why = {};
 		int err;
 
-		if (i == RUN_STRAIGHT && max_cost(&r->b) > STRAIGHT_COST)
+		if ((i == RUN_STRAIGHT || i == RUN_MODULE_STRAIGHT) && !small)
 			continue;
 		if (i == RUN_PAGED && r->not_paged)
 			continue;
-		if (i == RUN_PAGED)
-			err = load_paged(&r->s, &r->b, &r->loaded[i], &why);
-		else
-			err = run_load(&r->s, &r->b, forms[i], &r->loaded[i], &why);
+		if (i < RUN_MODULE_STRAIGHT && r->module_only)
+			continue;
+		err = load_one(r, i, &why);
 		if (err) {
 			printf("# program %u: %d %s\n", i, err, why.text);
 			return false;
@@ -303,7 +348,7 @@ bool run_agrees(struct run *r, struct packet *p)
 	memcpy(p->in, r->with[p->hook].in, IFNAMSIZ);
 	memcpy(p->out, r->with[p->hook].out, IFNAMSIZ);
 	for (i = 0; i < ARRAY_SIZE(r->loaded); i++)
-		if (r->loaded[i] && !agrees(r->loaded[i], p))
+		if (r->loaded[i] && !agrees(r, r->loaded[i], p))
 			ok = false;
 	return ok;
 }

@@ -11,14 +11,15 @@
 #include "load.h"
 #include "program.h"
 #include "sandbox.h"
+#include "teller.h"
 
 /**
  * run_load - check, compile and load a table
  *
  * 0, -errno of bf_compile() or bf_load(), or -EINVAL if the check refuses the table.
  */
-int run_load(struct sandbox *s, struct blob *b, enum bf_form form, struct bf_loaded **loaded,
-	     struct bf_why *why);
+int run_load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_form form,
+	     struct bf_loaded **loaded, struct bf_why *why);
 
 /*
  * Which interfaces a packet has in a hook of a test run: the kernel gives it the loopback, but
@@ -27,30 +28,48 @@ int run_load(struct sandbox *s, struct blob *b, enum bf_form form, struct bf_loa
  */
 int run_interfaces(struct sandbox *s, struct packet *p);
 
-/* Run the program on a packet. What it returned, or -errno. */
-int run_packet(const struct bf_loaded *loaded, const struct packet *p);
-
-/* A table's programs: both forms, and one that takes each packet's bytes from pages. */
-enum { RUN_STRAIGHT, RUN_RECORDS, RUN_PAGED, RUN_PROGRAMS };
+/*
+ * A table's programs: both forms for netfilter links, one that takes each packet's bytes from pages,
+ * and both forms for the module's hooks.
+ */
+enum {
+	RUN_STRAIGHT,
+	RUN_RECORDS,
+	RUN_PAGED,
+	RUN_MODULE_STRAIGHT,
+	RUN_MODULE_RECORDS,
+	RUN_PROGRAMS
+};
 
 /**
  * struct run - a table as programs, to be compared with the model
  * @b: the table
- * @loaded: NULL where it does not fit
+ * @loaded: NULL where it does not fit, or cannot be
  * @with: what interfaces a packet has in each hook
  * @not_paged: to save time, do without that program
+ * @module_only: the table, or this kernel, can do without those for links
  */
 struct run {
 	struct sandbox s;
+	struct teller teller;
 	struct blob b;
 	struct bf_loaded *loaded[RUN_PROGRAMS];
 	struct packet with[NF_INET_NUMHOOKS];
 	bool not_paged;
+	bool module_only;
 };
+
+/* For all programs that there are. */
+#define run_for_each(r, i)                                                                         \
+	for ((i) = 0; (i) < RUN_PROGRAMS; (i)++)                                                   \
+		if ((r)->loaded[i])
 
 /* As sandbox_enter(). */
 int run_begin(struct run *r);
 void run_end(struct run *r);
+
+/* Run the program on a packet. What it returned, or -errno. */
+int run_packet(const struct run *r, const struct bf_loaded *loaded, const struct packet *p);
 
 /* @b in each form that it fits into. False if one that should take it does not. */
 bool run_load_forms(struct run *r);
@@ -58,7 +77,7 @@ bool run_load_forms(struct run *r);
 void run_unload(struct run *r);
 
 /*
- * Does the packet meet with the same verdict in every form as in the model, and count the same?
+ * Does the packet meet with the same verdict and mark in every form as in the model, and count the same?
  * What is different is printed. The interfaces are filled in. A limit is taken for one that is
  * never reached.
  */

@@ -51,14 +51,14 @@ TEST_F_TIMEOUT(forms, random_tables, 300)
 		self->r.not_paged = table % 4;
 		ASSERT_TRUE(run_load_forms(&self->r))
 		TH_LOG("table of TEST_SEED=%llu", (unsigned long long)state);
-		straight += !!self->r.loaded[0];
+		straight += !!self->r.loaded[RUN_MODULE_STRAIGHT];
 		for (n = 0; n < PACKETS; n++) {
 			struct packet p;
 
 			random_packet(&self->dice, &p);
 			ASSERT_TRUE(run_agrees(&self->r, &p))
 			TH_LOG("table of TEST_SEED=%llu, packet %u", (unsigned long long)state, n);
-			verdicts[run_packet(self->r.loaded[1], &p)]++;
+			verdicts[run_packet(&self->r, self->r.loaded[RUN_MODULE_RECORDS], &p)]++;
 		}
 		run_unload(&self->r);
 	}

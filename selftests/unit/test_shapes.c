@@ -109,7 +109,8 @@ TEST_F(shapes, nested_chains)
 			make_packet(&p, n % 2 ? IPPROTO_TCP : IPPROTO_UDP, 20);
 			ASSERT_TRUE(run_agrees(&self->r, &p)) TH_LOG("%u chains", depths[i]);
 		}
-		EXPECT_EQ(NF_DROP, run_packet(self->r.loaded[1], &p));
+		run_for_each(&self->r, n)
+			EXPECT_EQ(NF_DROP, run_packet(&self->r, self->r.loaded[n], &p));
 		run_unload(&self->r);
 	}
 }
@@ -159,33 +160,41 @@ TEST_F(shapes, stacks_that_others_have)
 	struct bpf_map_info info = {};
 	struct packet p;
 	uint32_t left;
+	unsigned int i;
 	int fd;
 
 	nested_table(&self->r.b, FITS);
 	ASSERT_TRUE(run_load_forms(&self->r));
-	EXPECT_EQ(-1, stacks_map(self->r.loaded[1], &info));
+	run_for_each(&self->r, i) EXPECT_EQ(-1, stacks_map(self->r.loaded[i], &info));
 	run_unload(&self->r);
 
 	nested_table(&self->r.b, FITS + 1);
 	ASSERT_TRUE(run_load_forms(&self->r));
-	fd = stacks_map(self->r.loaded[1], &info);
-	ASSERT_LE(0, fd);
 	make_packet(&p, IPPROTO_UDP, 20);
-	/* A packet takes whichever is left, and gives it back. */
-	for (left = 0; left < info.max_entries; left += 9) {
-		uint32_t one = left;
+	run_for_each(&self->r, i)
+	{
+		struct bf_loaded *l = self->r.loaded[i];
 
+		if (l->form != BF_FORM_RECORDS)
+			continue;
+		fd = stacks_map(l, &info);
+		ASSERT_LE(0, fd);
+		/* A packet takes whichever is left, and gives it back. */
+		for (left = 0; left < info.max_entries; left += 9) {
+			uint32_t one = left;
+
+			claim_stacks(fd, &info, true);
+			bpf_map_update_elem(fd, &one, (uint32_t[64]){0}, BPF_ANY);
+			EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("stack %u is left", left);
+			EXPECT_EQ(info.max_entries - 1, count_claimed(fd, &info));
+		}
 		claim_stacks(fd, &info, true);
-		bpf_map_update_elem(fd, &one, (uint32_t[64]){0}, BPF_ANY);
-		EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("stack %u is left", left);
-		EXPECT_EQ(info.max_entries - 1, count_claimed(fd, &info));
+		EXPECT_EQ(NF_DROP, run_packet(&self->r, l, &p));
+		EXPECT_EQ(info.max_entries, count_claimed(fd, &info));
+		claim_stacks(fd, &info, false);
+		EXPECT_EQ(NF_ACCEPT, run_packet(&self->r, l, &p));
+		close(fd);
 	}
-	claim_stacks(fd, &info, true);
-	EXPECT_EQ(NF_DROP, run_packet(self->r.loaded[1], &p));
-	EXPECT_EQ(info.max_entries, count_claimed(fd, &info));
-	claim_stacks(fd, &info, false);
-	EXPECT_EQ(NF_ACCEPT, run_packet(self->r.loaded[1], &p));
-	close(fd);
 }
 
 /*
@@ -237,23 +246,31 @@ TEST_F(shapes, more_jumps_than_the_stack_has_room_for)
 		 {FITS + 1, FITS + 1, NF_ACCEPT},
 		 {FITS + 2, FITS, NF_DROP}};
 	struct packet p;
-	unsigned int i;
+	unsigned int i, n;
 
 	make_packet(&p, IPPROTO_TCP, 20);
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
 		jumping_chain(&self->r.b, v[i].jumps, v[i].chains);
 		ASSERT_TRUE(run_load_forms(&self->r));
 		EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("%u jumps", v[i].jumps);
-		EXPECT_EQ(v[i].verdict, run_packet(self->r.loaded[0], &p)) TH_LOG("vector %u", i);
-		EXPECT_EQ(v[i].verdict, run_packet(self->r.loaded[1], &p)) TH_LOG("vector %u", i);
+		run_for_each(&self->r, n)
+			EXPECT_EQ(v[i].verdict, run_packet(&self->r, self->r.loaded[n], &p))
+				TH_LOG("vector %u, program %u", i, n);
 		run_unload(&self->r);
 	}
+}
+
+/* For what does not depend on it. */
+static enum bf_attach default_attach(const struct run *r)
+{
+	return r->module_only ? BF_ATTACH_MODULE : BF_ATTACH_LINK;
 }
 
 /* What a packet may have to pass doubles with every jump: such a table is for the kernel. */
 TEST_F(shapes, too_many_ways)
 {
 	static const enum bf_form forms[] = {BF_FORM_STRAIGHT, BF_FORM_RECORDS, BF_FORM_AUTO};
+	enum bf_attach attach = default_attach(&self->r);
 	uint32_t rules[61];
 	unsigned int i;
 
@@ -269,7 +286,7 @@ TEST_F(shapes, too_many_ways)
 		struct bf_loaded *l;
 		struct bf_why why = {};
 
-		EXPECT_EQ(-E2BIG, run_load(&self->r.s, &self->r.b, forms[i], &l, &why));
+		EXPECT_EQ(-E2BIG, run_load(&self->r.s, &self->r.b, attach, forms[i], &l, &why));
 		EXPECT_NE('\0', why.text[0]);
 	}
 }
@@ -306,7 +323,7 @@ TEST_F(shapes, packets_that_are_cut_short)
 		 {IPPROTO_ICMP, false, 8},
 		 {IPPROTO_TCP, true, 4},
 		 {IPPROTO_UDP, true, 4}};
-	uint32_t i, header, len;
+	uint32_t i, header, len, n;
 	struct packet p;
 
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
@@ -323,22 +340,22 @@ TEST_F(shapes, packets_that_are_cut_short)
 				make_packet(&p, v[i].proto, header);
 				p.len = header + len;
 				ASSERT_TRUE(run_agrees(&self->r, &p));
-				EXPECT_EQ(verdict, run_packet(self->r.loaded[0], &p))
-				TH_LOG("vector %u, %u + %u bytes", i, header, len);
-				EXPECT_EQ(verdict, run_packet(self->r.loaded[1], &p))
-				TH_LOG("vector %u, %u + %u bytes", i, header, len);
+				run_for_each(&self->r, n) EXPECT_EQ(
+					verdict, run_packet(&self->r, self->r.loaded[n], &p))
+					TH_LOG("vector %u, %u + %u bytes", i, header, len);
 			}
 		run_unload(&self->r);
 	}
 }
 
 /* How many packets of @n the first rule of INPUT counts, in one form. */
-static uint64_t count_hits(struct bf_loaded *l, const struct packet *p, unsigned int n)
+static uint64_t count_hits(const struct run *r, struct bf_loaded *l, const struct packet *p,
+			   unsigned int n)
 {
 	struct xt_counters counters[l->table->num_entries];
 
 	while (n--)
-		run_packet(l, p);
+		run_packet(r, l, p);
 	bf_loaded_counters(l, counters);
 	return counters[0].pcnt;
 }
@@ -362,18 +379,19 @@ TEST_F(shapes, limit)
 	const struct xt_rateinfo rate = {.avg = XT_LIMIT_SCALE * 60 * 60, .burst = 5};
 	struct xt_counters counters[5];
 	struct packet p;
-	int i;
+	unsigned int i;
 
 	make_packet(&p, IPPROTO_TCP, 20);
 	one_rule(&self->r.b, "limit", 0, &rate, sizeof(rate));
 	ASSERT_TRUE(run_load_forms(&self->r));
-	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(3U, count_hits(self->r.loaded[i], &p, 3));
-		EXPECT_EQ(5U, count_hits(self->r.loaded[i], &p, 20));
+	run_for_each(&self->r, i)
+	{
+		EXPECT_EQ(3U, count_hits(&self->r, self->r.loaded[i], &p, 3));
+		EXPECT_EQ(5U, count_hits(&self->r, self->r.loaded[i], &p, 20));
 		/* Those over the limit go on to the next rule. */
 		bf_loaded_counters(self->r.loaded[i], counters);
 		EXPECT_EQ(23U, counters[1].pcnt);
-		EXPECT_EQ(NF_ACCEPT, run_packet(self->r.loaded[i], &p));
+		EXPECT_EQ(NF_ACCEPT, run_packet(&self->r, self->r.loaded[i], &p));
 	}
 }
 
@@ -401,9 +419,9 @@ TEST_F(shapes, address_types)
 		memcpy(p.data + 16, &dest, 4);
 		one_rule(&self->r.b, "addrtype", 1, &info, sizeof(info));
 		ASSERT_TRUE(run_load_forms(&self->r));
-		for (form = 0; form < 2; form++)
-			EXPECT_EQ(v[i].hits, count_hits(self->r.loaded[form], &p, 1))
-		TH_LOG("vector %u, form %u", i, form);
+		run_for_each(&self->r, form)
+			EXPECT_EQ(v[i].hits, count_hits(&self->r, self->r.loaded[form], &p, 1))
+				TH_LOG("vector %u, program %u", i, form);
 		run_unload(&self->r);
 	}
 }
@@ -454,13 +472,14 @@ TEST_F(shapes, a_queue_verdict_is_for_the_kernel)
 TEST_F(shapes, the_form_that_fits)
 {
 	struct xt_multiport_v1 mp = {.flags = XT_MULTIPORT_EITHER, .count = XT_MULTI_PORTS};
+	enum bf_attach attach = default_attach(&self->r);
 	struct bf_loaded *l;
 	struct bf_why why = {};
 	struct packet p;
 	int i;
 
 	blob_empty(&self->r.b, BLOB_ACCEPT);
-	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, BF_FORM_AUTO, &l, &why));
+	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, attach, BF_FORM_AUTO, &l, &why));
 	EXPECT_TRUE(l->form == BF_FORM_STRAIGHT);
 	bf_loaded_free(l);
 	run_unload(&self->r);
@@ -475,13 +494,13 @@ TEST_F(shapes, the_form_that_fits)
 	blob_policy(&self->r.b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
 	empty_forward_and_output(&self->r.b);
 	blob_finish(&self->r.b);
-	EXPECT_EQ(-E2BIG, run_load(&self->r.s, &self->r.b, BF_FORM_STRAIGHT, &l, &why));
-	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, BF_FORM_AUTO, &l, &why));
+	EXPECT_EQ(-E2BIG, run_load(&self->r.s, &self->r.b, attach, BF_FORM_STRAIGHT, &l, &why));
+	ASSERT_EQ(0, run_load(&self->r.s, &self->r.b, attach, BF_FORM_AUTO, &l, &why));
 	EXPECT_TRUE(l->form == BF_FORM_RECORDS);
 	make_packet(&p, IPPROTO_TCP, 20);
-	EXPECT_EQ(NF_DROP, run_packet(l, &p));
+	EXPECT_EQ(NF_DROP, run_packet(&self->r, l, &p));
 	p.data[23]++;
-	EXPECT_EQ(NF_ACCEPT, run_packet(l, &p));
+	EXPECT_EQ(NF_ACCEPT, run_packet(&self->r, l, &p));
 	bf_loaded_free(l);
 }
 
@@ -510,26 +529,32 @@ static void large_table(struct blob *b, uint32_t n)
 
 TEST_F(shapes, twenty_thousand_rules)
 {
-	static const enum bf_form forms[] = {BF_FORM_RECORDS, BF_FORM_AUTO};
+	static const struct {
+		enum bf_attach attach;
+		enum bf_form form;
+	} v[] = {{BF_ATTACH_LINK, BF_FORM_RECORDS},
+		 {BF_ATTACH_LINK, BF_FORM_AUTO},
+		 {BF_ATTACH_MODULE, BF_FORM_AUTO}};
 	struct packet p;
 	unsigned int i;
 
 	large_table(&self->r.b, 20000);
-	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+	for (i = self->r.module_only ? 2 : 0; i < ARRAY_SIZE(v); i++) {
 		struct xt_counters *counters = calloc(20005, sizeof(*counters));
 		struct bf_loaded *l;
 		struct bf_why why = {};
-		int err = run_load(&self->r.s, &self->r.b, forms[i], &l, &why);
+		int err = run_load(&self->r.s, &self->r.b, v[i].attach, v[i].form, &l, &why);
 
 		ASSERT_EQ(0, err) TH_LOG("%s", why.text);
-		printf("# 20,000 rules, form %s: %llu ms, %u instructions, %llu bytes of maps\n",
-		       bf_form_name(l->form), (unsigned long long)l->replace_us / 1000, l->nr_insns,
+		printf("# 20,000 rules, %s, form %s: %llu ms, %u instructions, %llu bytes of maps\n",
+		       bf_attach_name(l->attach), bf_form_name(l->form),
+		       (unsigned long long)l->replace_us / 1000, l->nr_insns,
 		       (unsigned long long)l->map_bytes);
 		EXPECT_TRUE(l->form == BF_FORM_RECORDS);
 		make_packet(&p, IPPROTO_TCP, 20);
-		EXPECT_EQ(NF_DROP, run_packet(l, &p));
+		EXPECT_EQ(NF_DROP, run_packet(&self->r, l, &p));
 		make_packet(&p, IPPROTO_UDP, 20);
-		EXPECT_EQ(NF_ACCEPT, run_packet(l, &p));
+		EXPECT_EQ(NF_ACCEPT, run_packet(&self->r, l, &p));
 		bf_loaded_counters(l, counters);
 		ASSERT_EQ(20005U, l->table->num_entries);
 		EXPECT_EQ(1U, counters[20000].pcnt);
@@ -546,15 +571,16 @@ TEST_F(shapes, counters_that_are_added)
 	struct xt_counters added[4] = {{1, 100}, {2, 200}, {3, 300}, {1ULL << 40, 1ULL << 60}},
 			   sum[4];
 	struct packet p;
-	int form;
+	unsigned int form;
 
 	blob_empty(&self->r.b, BLOB_ACCEPT);
 	ASSERT_TRUE(run_load_forms(&self->r));
 	make_packet(&p, IPPROTO_TCP, 20);
-	for (form = 0; form < 2; form++) {
-		run_packet(self->r.loaded[form], &p);
+	run_for_each(&self->r, form)
+	{
+		run_packet(&self->r, self->r.loaded[form], &p);
 		bf_loaded_add_counters(self->r.loaded[form], added);
-		run_packet(self->r.loaded[form], &p);
+		run_packet(&self->r, self->r.loaded[form], &p);
 		bf_loaded_counters(self->r.loaded[form], sum);
 		EXPECT_EQ(3U, sum[0].pcnt);
 		EXPECT_EQ(180U, sum[0].bcnt);

@@ -2,6 +2,7 @@
 #include "walk.h"
 
 #include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_mark.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,9 @@ void packet_key(const struct packet *p, uint32_t key[BF_NR_FIELDS])
 		l4_key(ip + header, key[BF_L4LEN], key);
 	memcpy(&key[BF_IIF], p->in, IFNAMSIZ);
 	memcpy(&key[BF_OIF], p->out, IFNAMSIZ);
-	key[BF_CT_STATE] = XT_CONNTRACK_STATE_INVALID;
+	key[BF_MARK] = p->mark;
+	memcpy(&key[BF_CT_STATE], p->ct, sizeof(p->ct));
+	key[BF_CT_STATE] = key[BF_CT_STATE] ?: XT_CONNTRACK_STATE_INVALID;
 }
 
 static enum bf_match_result match_entry(const struct ipt_entry *e, const uint32_t *key,
@@ -63,7 +66,7 @@ static enum bf_match_result match_entry(const struct ipt_entry *e, const uint32_
 	return result;
 }
 
-int walk(const struct bf_table *t, unsigned int hook, const uint32_t *key,
+int walk(const struct bf_table *t, unsigned int hook, uint32_t *key,
 	 int (*cond)(void *arg, const struct bf_cond *cond), void *arg,
 	 struct xt_counters *counters)
 {
@@ -87,6 +90,13 @@ int walk(const struct bf_table *t, unsigned int hook, const uint32_t *key,
 		counters[bf_table_index(t, at)].bcnt += key[BF_LEN];
 		if (!strcmp(target->target.u.user.name, XT_ERROR_TARGET))
 			return NF_DROP;
+		if (!strcmp(target->target.u.user.name, "MARK")) {
+			const struct xt_mark_tginfo2 *info = (const void *)target->target.data;
+
+			key[BF_MARK] = (key[BF_MARK] & ~info->mask) ^ info->mark;
+			at = next;
+			continue;
+		}
 		if (target->verdict == XT_RETURN) {
 			at = depth ? stack[--depth] : t->underflow[hook];
 			continue;

@@ -17,25 +17,32 @@
  * struct packet - an IPv4 packet on its way through one hook
  * @data: @len bytes, from the IP header
  * @in, @out: names of the interfaces; empty where the hook has none
+ * @mark, @ct: from key field BF_CT_STATE; all zero: a packet without a connection. Only for
+ *	programs for the module's hooks: a test run of the others has neither
+ * @types: of its addresses, as in struct bpfilter_packet; 0: from the address alone
  */
 struct packet {
 	uint8_t data[PACKET_MAX];
 	uint32_t len;
 	unsigned int hook;
 	char in[IFNAMSIZ], out[IFNAMSIZ];
+	uint32_t mark;
+	uint32_t ct[BF_NR_FIELDS - BF_CT_STATE];
+	uint8_t types[2][3];
 };
 
-/* The key of a packet without a connection or a mark, as ir.h describes it. */
+/* The key of a packet, as ir.h describes it. */
 void packet_key(const struct packet *p, uint32_t key[BF_NR_FIELDS]);
 
 /**
  * walk - ipt_do_table()
+ * @key: of which the mark is changed by the targets that do
  * @counters: one for each entry, which it adds to
  * @cond: decides the conditions; see bf_rule_eval()
  *
  * Returns NF_ACCEPT or NF_DROP.
  */
-int walk(const struct bf_table *t, unsigned int hook, const uint32_t *key,
+int walk(const struct bf_table *t, unsigned int hook, uint32_t *key,
 	 int (*cond)(void *arg, const struct bf_cond *cond), void *arg,
 	 struct xt_counters *counters);
 
