@@ -178,7 +178,7 @@ check-vm: setup-check-vm
 	@BUILD=$(abspath $(B)) TESTS="$(TESTS)" selftests/vm/vm.sh -j $(JOBS) $(KERNEL)
 
 check-module: setup-check-vm
-	@$(MAKE) --no-print-directory $(CHECKPATCH)
+	@$(MAKE) -s --no-print-directory $(CHECKPATCH)
 	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) CHECKPATCH=$(abspath $(CHECKPATCH)) \
 		selftests/run.sh selftests/vm/lint.sh
 
