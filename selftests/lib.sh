@@ -6,6 +6,9 @@
 #
 # lab_begin makes a scratch folder $T, a bpffs under it and private BPFILTER_* folders; all that
 # the other functions make is removed by lab_end, which runs by itself on exit and on signals.
+#
+# With $BPFILTER_MODULE set, iptables' calls reach bpfilter through the kernel module, and those of all
+# processes of the machine do: lab_begin loads it, lab_end unloads it.
 
 : "${BPFILTER:?is the path of the binary}"
 
@@ -101,6 +104,10 @@ lab_begin() {
 	# What a sanitizer says in any process, the helper among them, is shown in the end.
 	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$T/sanitizer
 	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
+	if by_module; then
+		module_helper
+		module_load "helper=$T/helper" || skip_all "the module cannot be loaded"
+	fi
 }
 
 lab_end() {
@@ -111,6 +118,9 @@ lab_end() {
 	for j in "${lab_jobs[@]}"; do
 		kill "$j"
 	done 2>/dev/null
+	if by_module && module_is_loaded; then
+		module_unload || note "the module cannot be unloaded"
+	fi
 	helper_kill TERM
 	for ns in $(ip netns list | awk -v p="$lab-" 'index($1, p) == 1 { print $1 }'); do
 		# shellcheck disable=SC2046
@@ -129,6 +139,49 @@ in_background() {
 	"$@" </dev/null >/dev/null 2>&1 &
 	lab_jobs+=($!)
 	disown
+}
+
+# --- the module ----------------------------------------------------------------------------
+
+module=/sys/module/bpfilter/parameters
+
+by_module() {
+	[ -n "${BPFILTER_MODULE:-}" ]
+}
+
+module_is_loaded() {
+	[ -d /sys/module/bpfilter ]
+}
+
+# What the module is to start: it has none of our environment.
+module_helper() {
+	cat >"$T/helper" <<END
+#!/bin/sh
+export BPFILTER_RUN_DIR='$BPFILTER_RUN_DIR' BPFILTER_PIN_DIR='$BPFILTER_PIN_DIR'
+exec '$BPFILTER' "\$@"
+END
+	chmod 755 "$T/helper"
+}
+
+module_load() {
+	modprobe bpfilter "$@"
+}
+
+# module_set PARAMETER VALUE
+module_set() {
+	printf '%s' "$2" >"$module/$1"
+}
+
+# Give all tables back, and let it go. A moment may pass until the last one who uses it has ended.
+module_unload() {
+	local i
+
+	"$BPFILTER" stop --force >/dev/null || return
+	for i in {1..50}; do
+		! rmmod bpfilter 2>/dev/null || return 0
+		sleep 0.1
+	done
+	rmmod bpfilter
 }
 
 # The helpers of this laboratory: those that were started with its folder.
@@ -194,12 +247,32 @@ inside() {
 	XTABLES_LOCKFILE=$T/lock-$ns nsenter --net="/run/netns/$lab-$ns" "$@"
 }
 
-# filtered NAME COMMAND...: in a namespace, under "bpfilter run".
+# filtered NAME COMMAND...: in a namespace, with its iptables calls answered by bpfilter.
 filtered() {
 	local ns=$1
 
+	if by_module; then
+		inside "$@"
+		return
+	fi
 	shift
 	inside "$ns" "$BPFILTER" run -- "$@"
+}
+
+# plain NAME COMMAND...: in a namespace, with its iptables calls answered by the kernel's own
+# ip_tables, whoever has its filter table. One at a time.
+plain() {
+	local rc
+
+	by_module || {
+		inside "$@"
+		return
+	}
+	module_set exclude "$(inode "$1")"
+	inside "$@"
+	rc=$?
+	module_set exclude 0
+	return $rc
 }
 
 # --- packets -------------------------------------------------------------------------------
@@ -263,7 +336,7 @@ bare() {
 
 # The kernel's own filter table, not through bpfilter.
 kernel_rules() {
-	inside "$1" iptables-legacy -S
+	plain "$1" iptables-legacy -S
 }
 
 kernel_is_empty() {
