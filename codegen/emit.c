@@ -50,7 +50,8 @@ void bf_emit_tcp_options(struct bf_asm *a)
 	bf_alui(a, BPF_RSH, BPF_REG_9, 4);
 	bf_alui(a, BPF_LSH, BPF_REG_9, 2);
 	bf_jifi(a, BPF_JLT, BPF_REG_9, TCP_HEADER, bad);
-	bf_jifi(a, BPF_JEQ, BPF_REG_9, TCP_HEADER, done);
+	/* Not "equal": Linux 6.1 would not learn from that that there are options. */
+	bf_jifi(a, BPF_JLE, BPF_REG_9, TCP_HEADER, done);
 	bf_alui(a, BPF_SUB, BPF_REG_9, TCP_HEADER);
 
 	bf_ldx(a, BPF_W, BPF_REG_0, BPF_REG_6, BF_FRAME_THOFF);

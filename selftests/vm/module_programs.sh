@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Programs for the module's hooks in this kernel: what its verifier takes, and what they do to packets,
+# compared with a model; and live, with ip_tables. Those for netfilter links come along where the
+# kernel has links.
+
+set -u
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
+
+module_load || skip_all "the module cannot be loaded"
+trap 'rmmod bpfilter' EXIT
+for t in forms shapes; do
+	out=$("${BUILD:?}/selftests/unit/test_$t" 2>&1)
+	rc=$?
+	grep -v '^ok\|^# *\(RUN\|OK\)' <<<"$out" | sed 's/^\([^#]\)/# \1/'
+	# Skipped is not enough.
+	grep -q '^# Totals: pass:[1-9].* skip:0 ' <<<"$out" || rc=1
+	tap $rc "test_$t"
+done
+tap_end
