@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "env.h"
 #include "report.h"
 #include "status.h"
 #include "wire.h"
@@ -21,6 +22,7 @@
  * @all: what the workers said about their namespaces
  */
 struct gather {
+	struct bf_env *env;
 	struct bf_job *job;
 	pthread_mutex_t lock;
 	unsigned int missing;
@@ -41,6 +43,11 @@ static int by_name(const void *a, const void *b)
 static int render(struct gather *g, void **data, size_t *len)
 {
 	const uint8_t *json = g->job->payload;
+	const struct bf_status_module module = {
+		.loaded = bf_device_exists(),
+		.served = bf_env_device(g->env),
+		.requests = bf_device_requests(),
+	};
 	struct bf_status_entry *entries = calloc(g->nr + 1, sizeof(*entries));
 	char *text = NULL;
 	size_t i;
@@ -56,8 +63,7 @@ static int render(struct gather *g, void **data, size_t *len)
 		entries[i].status = g->all[i]->filter;
 		entries[i].error = g->all[i]->error;
 	}
-	err = bf_status_render(entries, g->nr, bf_device_exists(), g->job->req.len > 0 && json[0],
-			       &text);
+	err = bf_status_render(&module, entries, g->nr, g->job->req.len > 0 && json[0], &text);
 	free(entries);
 	if (err)
 		return err;
@@ -152,7 +158,7 @@ static struct bf_job *make_job(void *ctx)
 	return job;
 }
 
-void bf_report_gather(struct bf_workers *ws, struct bf_job *job)
+void bf_report_gather(struct bf_workers *ws, struct bf_env *env, struct bf_job *job)
 {
 	struct gather *g = calloc(1, sizeof(*g));
 
@@ -160,6 +166,7 @@ void bf_report_gather(struct bf_workers *ws, struct bf_job *job)
 		job->done(job, -ENOMEM, NULL, 0);
 		return;
 	}
+	g->env = env;
 	g->job = job;
 	g->missing = 1;
 	pthread_mutex_init(&g->lock, NULL);

@@ -6,6 +6,7 @@
 #ifndef BPFILTER_REPORT_H
 #define BPFILTER_REPORT_H
 
+struct bf_env;
 struct bf_job;
 struct bf_workers;
 
@@ -14,6 +15,6 @@ struct bf_workers;
  * @job: the request; its done() is called with the text, or with how many tables were given
  *	back (__u32). Taken over.
  */
-void bf_report_gather(struct bf_workers *ws, struct bf_job *job);
+void bf_report_gather(struct bf_workers *ws, struct bf_env *env, struct bf_job *job);
 
 #endif /* BPFILTER_REPORT_H */

@@ -214,14 +214,35 @@ static void put_entry(FILE *f, const struct bf_status_entry *e)
 	}
 }
 
-static void render_text(FILE *f, const struct bf_status_entry *entries, size_t n, bool module)
+static void put_module(FILE *f, const struct bf_status_module *m)
+{
+	if (!m->loaded) {
+		fprintf(f, "module: not loaded, only iptables below \"bpfilter run\" is served\n");
+		return;
+	}
+	if (!m->served) {
+		fprintf(f, "module: loaded, but not served by this helper\n");
+		return;
+	}
+	fprintf(f, "module: loaded, iptables of the whole machine is served");
+	if (m->requests >= 0) {
+		fprintf(f, ", ");
+		put_counted(f, m->requests, "call");
+		fprintf(f, " waiting");
+	}
+	fputc('\n', f);
+}
+
+static void render_text(FILE *f, const struct bf_status_module *module,
+			const struct bf_status_entry *entries, size_t n)
 {
 	size_t i, ours = 0, failed = 0;
 
+	put_module(f, module);
 	if (!n) {
 		fprintf(f, "bpfilter serves no network namespace yet. %s\n",
-			module ? "The next iptables call starts with its own."
-			       : "\"bpfilter run -- COMMAND\" starts one.");
+			module->served ? "The next iptables call starts with its own."
+				       : "\"bpfilter run -- COMMAND\" starts one.");
 		return;
 	}
 	for (i = 0; i < n; i++) {
@@ -300,11 +321,19 @@ static void put_json_status(FILE *f, const struct bf_filter_status *s)
 	put_member_number(f, "map_bytes", s->map_bytes);
 }
 
-static void render_json(FILE *f, const struct bf_status_entry *entries, size_t n)
+static void render_json(FILE *f, const struct bf_status_module *module,
+			const struct bf_status_entry *entries, size_t n)
 {
 	size_t i;
 
-	fprintf(f, "{\n  \"version\": 1,\n  \"namespaces\": [");
+	fprintf(f,
+		"{\n  \"version\": 1,\n  \"module\": {\"loaded\": %s, \"served\": %s, \"requests\": ",
+		module->loaded ? "true" : "false", module->served ? "true" : "false");
+	if (module->loaded && module->requests >= 0)
+		fprintf(f, "%d},\n", module->requests);
+	else
+		fprintf(f, "null},\n");
+	fprintf(f, "  \"namespaces\": [");
 	for (i = 0; i < n; i++) {
 		fprintf(f, "%s\n    {\n      \"inode\": %ju", i ? "," : "",
 			(uintmax_t)entries[i].inode);
@@ -319,8 +348,8 @@ static void render_json(FILE *f, const struct bf_status_entry *entries, size_t n
 	fprintf(f, "%s]\n}\n", n ? "\n  " : "");
 }
 
-int bf_status_render(const struct bf_status_entry *entries, size_t n, bool module, bool json,
-		     char **text)
+int bf_status_render(const struct bf_status_module *module, const struct bf_status_entry *entries,
+		     size_t n, bool json, char **text)
 {
 	size_t size = 0;
 	FILE *f;
@@ -330,9 +359,9 @@ int bf_status_render(const struct bf_status_entry *entries, size_t n, bool modul
 	if (!f)
 		return -ENOMEM;
 	if (json)
-		render_json(f, entries, n);
+		render_json(f, module, entries, n);
 	else
-		render_text(f, entries, n, module);
+		render_text(f, module, entries, n);
 	/* The stream grows when it is flushed: that is when memory can run out. */
 	if (fclose(f)) {
 		free(*text);

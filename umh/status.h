@@ -25,15 +25,25 @@ struct bf_status_entry {
 };
 
 /**
+ * struct bf_status_module - the kernel module
+ * @served: the helper that is asked has its device, so that all of the machine's iptables come here
+ * @requests: calls that wait for an answer now; negative if that is not known
+ */
+struct bf_status_module {
+	bool loaded;
+	bool served;
+	int requests;
+};
+
+/**
  * bf_status_render - namespaces as text
  * @n: may be 0
- * @module: the module is loaded, so that all of the machine's iptables come here
  * @json: in the form of docs/status-json.md; for people otherwise
  * @text: receives it, ending in a newline; free(3) it
  *
  * The order is that of @entries. 0 or -ENOMEM.
  */
-int bf_status_render(const struct bf_status_entry *entries, size_t n, bool module, bool json,
-		     char **text);
+int bf_status_render(const struct bf_status_module *module, const struct bf_status_entry *entries,
+		     size_t n, bool json, char **text);
 
 #endif /* BPFILTER_STATUS_H */

@@ -47,17 +47,49 @@ static const struct bf_status_entry nasty = {
 	.status = {.why_kernel = {"\ttab"}},
 };
 
+static const struct bf_status_module absent = {false, false, -ENOENT};
+
 TEST(nothing)
 {
 	char *text;
 
-	ASSERT_EQ(0, bf_status_render(NULL, 0, false, false, &text));
-	EXPECT_STREQ("bpfilter serves no network namespace yet. \"bpfilter run -- COMMAND\" starts "
+	ASSERT_EQ(0, bf_status_render(&absent, NULL, 0, false, &text));
+	EXPECT_STREQ("module: not loaded, only iptables below \"bpfilter run\" is served\n"
+		     "bpfilter serves no network namespace yet. \"bpfilter run -- COMMAND\" starts "
 		     "one.\n",
 		     text);
 	free(text);
-	ASSERT_EQ(0, bf_status_render(NULL, 0, false, true, &text));
-	EXPECT_STREQ("{\n  \"version\": 1,\n  \"namespaces\": []\n}\n", text);
+	ASSERT_EQ(0, bf_status_render(&absent, NULL, 0, true, &text));
+	EXPECT_STREQ("{\n  \"version\": 1,\n"
+		     "  \"module\": {\"loaded\": false, \"served\": false, \"requests\": null},\n"
+		     "  \"namespaces\": []\n}\n",
+		     text);
+	free(text);
+}
+
+TEST(the_module)
+{
+	struct bf_status_module m = {true, true, 1};
+	char *text;
+
+	ASSERT_EQ(0, bf_status_render(&m, NULL, 0, false, &text));
+	EXPECT_STREQ("module: loaded, iptables of the whole machine is served, 1 call waiting\n"
+		     "bpfilter serves no network namespace yet. The next iptables call starts with "
+		     "its own.\n",
+		     text);
+	free(text);
+	ASSERT_EQ(0, bf_status_render(&m, NULL, 0, true, &text));
+	EXPECT_STREQ("{\n  \"version\": 1,\n"
+		     "  \"module\": {\"loaded\": true, \"served\": true, \"requests\": 1},\n"
+		     "  \"namespaces\": []\n}\n",
+		     text);
+	free(text);
+	m.served = false;
+	ASSERT_EQ(0, bf_status_render(&m, NULL, 0, false, &text));
+	EXPECT_STREQ("module: loaded, but not served by this helper\n"
+		     "bpfilter serves no network namespace yet. \"bpfilter run -- COMMAND\" starts "
+		     "one.\n",
+		     text);
 	free(text);
 }
 
@@ -68,8 +100,9 @@ TEST(for_people)
 
 	setenv("TZ", "UTC", 1);
 	tzset();
-	ASSERT_EQ(0, bf_status_render(entries, 3, false, false, &text));
-	EXPECT_STREQ("3 network namespaces: 1 filtered by eBPF, 1 by the kernel, 1 unknown\n"
+	ASSERT_EQ(0, bf_status_render(&absent, entries, 3, false, &text));
+	EXPECT_STREQ("module: not loaded, only iptables below \"bpfilter run\" is served\n"
+		     "3 network namespaces: 1 filtered by eBPF, 1 by the kernel, 1 unknown\n"
 		     "\n"
 		     "blue  net:[4026532311]\n"
 		     "  filter table  eBPF, at the netfilter hooks (netfilter link)\n"
@@ -94,8 +127,8 @@ TEST(for_people_nasty)
 {
 	char *text, *p;
 
-	ASSERT_EQ(0, bf_status_render(&nasty, 1, false, false, &text));
-	p = strchr(text, '\n');
+	ASSERT_EQ(0, bf_status_render(&absent, &nasty, 1, false, &text));
+	p = strstr(text, "\n\n");
 	ASSERT_NE(NULL, p);
 	EXPECT_EQ(0, strncmp("\n\na?[31mb\"c\\d?e?f?g?h\xc3\xa4i???j??k??  net:[8]\n", p,
 			     strlen("\n\na?[31mb\"c\\d?e?f?g?h\xc3\xa4i???j??k??  net:[8]\n")));
@@ -123,14 +156,14 @@ TEST(sizes_and_numbers)
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		e.status.map_bytes = sizes[i].bytes;
-		ASSERT_EQ(0, bf_status_render(&e, 1, false, false, &text));
+		ASSERT_EQ(0, bf_status_render(&absent, &e, 1, false, &text));
 		EXPECT_NE(NULL, strstr(text, sizes[i].text));
 		free(text);
 	}
 	e.status.rules = 1000000;
 	e.status.chains = 0;
 	e.status.replace_us = 999;
-	ASSERT_EQ(0, bf_status_render(&e, 1, false, false, &text));
+	ASSERT_EQ(0, bf_status_render(&absent, &e, 1, false, &text));
 	EXPECT_NE(NULL, strstr(text, "  rules         1,000,000\n"));
 	EXPECT_NE(NULL, strstr(text, ", took 999 us\n"));
 	free(text);
@@ -179,7 +212,7 @@ TEST(json)
 
 	if (system("python3 -c pass 2>/dev/null"))
 		SKIP(return, "no python3");
-	ASSERT_EQ(0, bf_status_render(entries, 4, false, true, &text));
+	ASSERT_EQ(0, bf_status_render(&absent, entries, 4, true, &text));
 	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		EXPECT_TRUE(json_is(text, checks[i]))
 		{
