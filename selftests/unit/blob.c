@@ -85,6 +85,20 @@ uint32_t blob_end(struct blob *b, int verdict)
 	return b->rule;
 }
 
+uint32_t blob_end_target(struct blob *b, const char *name, uint8_t revision, const void *info,
+			 size_t size)
+{
+	size_t room = XT_ALIGN(sizeof(struct xt_entry_target) + size);
+	struct xt_entry_target *t = grow(b, room);
+
+	strcpy(t->u.user.name, name);
+	t->u.user.revision = revision;
+	t->u.user.target_size = room;
+	memcpy(t->data, info, size);
+	end_entry(b);
+	return b->rule;
+}
+
 uint32_t blob_rule(struct blob *b, int verdict)
 {
 	blob_begin(b);

@@ -54,6 +54,10 @@ void blob_match(struct blob *b, const char *name, uint8_t revision, const void *
 #define BLOB_NEXT INT32_MAX
 uint32_t blob_end(struct blob *b, int verdict);
 
+/* A rule that ends with a target of its own instead. Returns its offset. */
+uint32_t blob_end_target(struct blob *b, const char *name, uint8_t revision, const void *info,
+			 size_t size);
+
 /* A rule without conditions. Returns its offset. */
 uint32_t blob_rule(struct blob *b, int verdict);
 

@@ -113,17 +113,58 @@ static void add_multiport(struct dice *d, struct blob *b)
 	blob_match(b, "multiport", 1, &mp, sizeof(mp));
 }
 
+static uint32_t random_state(struct dice *d)
+{
+	return chance(d, 80) ? 1U << roll(d, 8) : 1U << 1 | XT_CONNTRACK_STATE_DNAT;
+}
+
+static void add_conntrack(struct dice *d, struct blob *b)
+{
+	struct xt_conntrack_mtinfo3 ct = {
+		.match_flags = 1 << roll(d, 13) | 1 << roll(d, 13),
+		.l4proto = PICK(d, protocols),
+		.state_mask = random_state(d) | random_state(d),
+		.status_mask = 1 << roll(d, 10),
+		.expires_min = roll(d, 3),
+		.expires_max = roll(d, 6),
+	};
+	struct in_addr addrs[8];
+	uint16_t ranges[4][2];
+	int i;
+
+	ct.invert_flags = chance(d, 30) ? roll(d, 0x2000) : 0;
+	for (i = 0; i < 4; i++) {
+		random_address(d, &addrs[2 * i], &addrs[2 * i + 1]);
+		random_ports(d, ranges[i]);
+	}
+	ct.origsrc_addr.in = addrs[0], ct.origsrc_mask.in = addrs[1];
+	ct.origdst_addr.in = addrs[2], ct.origdst_mask.in = addrs[3];
+	ct.replsrc_addr.in = addrs[4], ct.replsrc_mask.in = addrs[5];
+	ct.repldst_addr.in = addrs[6], ct.repldst_mask.in = addrs[7];
+	ct.origsrc_port = ranges[0][0], ct.origsrc_port_high = ranges[0][1];
+	ct.origdst_port = ranges[1][0], ct.origdst_port_high = ranges[1][1];
+	ct.replsrc_port = ranges[2][0], ct.replsrc_port_high = ranges[2][1];
+	ct.repldst_port = ranges[3][0], ct.repldst_port_high = ranges[3][1];
+	blob_match(b, "conntrack", 3, &ct, sizeof(ct));
+}
+
 static void add_others(struct dice *d, struct blob *b)
 {
+	uint32_t marks = d->module ? 8 : 2;
 	struct xt_mark_mtinfo1 mark = {
-		.mark = chance(d, 30), .mask = roll(d, 2), .invert = chance(d, 30)};
+		.mark = d->module ? roll(d, marks) : chance(d, 30),
+		.mask = roll(d, marks),
+		.invert = chance(d, 30),
+	};
 	struct xt_state_info state = {.statemask = roll(d, 128)};
 	/* 10,000 a second, and so many at once that it holds for every packet of a test */
 	struct xt_rateinfo rate = {.avg = 1, .burst = 5000000};
 	static const char comment[256] = "a comment";
 
-	if (chance(d, 8))
+	if (chance(d, d->module ? 40 : 8))
 		blob_match(b, "mark", 1, &mark, sizeof(mark));
+	if (d->module && chance(d, 15))
+		add_conntrack(d, b);
 	if (chance(d, 8))
 		blob_match(b, "state", 0, &state, sizeof(state));
 	if (chance(d, 8))
@@ -183,6 +224,12 @@ static void add_rule(struct dice *d, struct blob *b)
 	int verdict = PICK(d, verdicts);
 
 	add_conditions(d, b);
+	if (d->module && chance(d, 30)) {
+		const struct xt_mark_tginfo2 info = {roll(d, 8), chance(d, 20) ? ~0U : roll(d, 8)};
+
+		blob_end_target(b, "MARK", 2, &info, sizeof(info));
+		return;
+	}
 	if (!verdict && chance(d, 25))
 		blob_entry(b, b->rule)->ip.flags |= IPT_F_GOTO;
 	blob_end(b, verdict);
@@ -272,6 +319,21 @@ static void random_l4(struct dice *d, uint8_t *l4, uint32_t len, uint8_t proto)
 		l4[12] = (5 + roll(d, 3)) << 4;
 }
 
+static void random_connection(struct dice *d, uint32_t *key)
+{
+	unsigned int f;
+
+	key[BF_CT_STATE] = random_state(d);
+	key[BF_CT_STATUS] = roll(d, 1 << 10);
+	key[BF_CT_DIR] = roll(d, 2);
+	key[BF_CT_PROTO] = PICK(d, protocols);
+	for (f = BF_CT_ORIGSRC; f <= BF_CT_REPLDST; f++)
+		key[f] = PICK(d, addresses);
+	for (f = BF_CT_ORIGSRC_PORT; f <= BF_CT_REPLDST_PORT; f++)
+		key[f] = PICK(d, ports);
+	key[BF_CT_EXPIRES] = roll(d, 7);
+}
+
 void random_packet(struct dice *d, struct packet *p)
 {
 	static const uint16_t fragments[] = {0, 0, 0, 0, 0x4000, 0x2000, 1, 0x2001, 0x1fff, 0xe002};
@@ -282,10 +344,15 @@ void random_packet(struct dice *d, struct packet *p)
 	uint32_t source = htonl(PICK(d, addresses)), dest = htonl(PICK(d, addresses));
 
 	memset(p, 0, sizeof(*p));
+	if (d->module) {
+		p->mark = chance(d, 70) ? roll(d, 8) : roll(d, UINT32_MAX);
+		if (chance(d, 70))
+			random_connection(d, p->ct - BF_CT_STATE);
+	}
 	p->hook = PICK(d, ((unsigned int[]){NF_INET_LOCAL_IN, NF_INET_LOCAL_IN, NF_INET_FORWARD,
 					    NF_INET_FORWARD, NF_INET_LOCAL_OUT}));
 	p->len = header + PICK(d, lengths);
-	if (p->hook == NF_INET_LOCAL_OUT)
+	if (p->hook == NF_INET_LOCAL_OUT && !d->module)
 		return;
 	random_l4(d, ip + header, 64, proto);
 	ip[0] = 0x40 | header / 4;

@@ -9,8 +9,14 @@
 #include "blob.h"
 #include "walk.h"
 
+/**
+ * struct dice - where the random numbers come from
+ * @module: tables and packets are for the module's hooks alone: targets change marks, packets have
+ *	marks and connections
+ */
 struct dice {
 	uint64_t state;
+	bool module;
 };
 
 /* A number from 0 to n - 1. */
@@ -26,7 +32,10 @@ bool chance(struct dice *d, unsigned int percent);
  */
 void random_table(struct dice *d, struct blob *b);
 
-/* A packet in one of the three hooks; all but its length is zero in LOCAL_OUT. See walk.h. */
+/*
+ * A packet in one of the three hooks. Unless it is for the module, all but its length is zero in
+ * LOCAL_OUT. See walk.h.
+ */
 void random_packet(struct dice *d, struct packet *p);
 
 #endif /* DICE_H */

@@ -426,6 +426,50 @@ TEST_F(shapes, address_types)
 	}
 }
 
+/* Each of the six types that the module can be asked for is the one that is looked at. */
+TEST_F(shapes, address_types_that_are_told)
+{
+	static const uint8_t flags[] = {0, XT_ADDRTYPE_LIMIT_IFACE_IN, XT_ADDRTYPE_LIMIT_IFACE_OUT};
+	struct xt_counters counters[16];
+	unsigned int dir, dev, i, n, type;
+	struct packet p;
+
+	blob_empty_hook(&self->r.b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
+	blob_hook(&self->r.b, NF_INET_FORWARD);
+	for (i = 0; i < 6; i++) {
+		struct xt_addrtype_info_v1 info = {.flags = flags[i % 3]};
+
+		*(i < 3 ? &info.source : &info.dest) = 1 << (i + 1);
+		blob_begin(&self->r.b);
+		blob_match(&self->r.b, "addrtype", 1, &info, sizeof(info));
+		blob_end(&self->r.b, BLOB_NEXT);
+	}
+	blob_policy(&self->r.b, NF_INET_FORWARD, BLOB_ACCEPT);
+	blob_empty_hook(&self->r.b, NF_INET_LOCAL_OUT, BLOB_ACCEPT);
+	blob_finish(&self->r.b);
+	self->r.module_only = true;
+	ASSERT_TRUE(run_load_forms(&self->r));
+	make_packet(&p, IPPROTO_TCP, 20);
+	p.hook = NF_INET_FORWARD;
+	/* Each type in each place in turn: a rule counts the one that it asks for, where it asks. */
+	for (type = 1; type <= 11; type++)
+		for (dir = 0; dir < 2; dir++)
+			for (dev = 0; dev < 3; dev++) {
+				memset(p.types, 11, sizeof(p.types));
+				p.types[dir][dev] = type;
+				run_for_each(&self->r, n)
+					run_packet(&self->r, self->r.loaded[n], &p);
+			}
+	run_for_each(&self->r, n)
+	{
+		EXPECT_EQ(0x3fU << 4, self->r.loaded[n]->want);
+		bf_loaded_counters(self->r.loaded[n], counters);
+		for (i = 0; i < 6; i++)
+			EXPECT_EQ(1U, counters[1 + i].pcnt) TH_LOG("rule %u", i);
+		EXPECT_EQ(66U, counters[7].pcnt);
+	}
+}
+
 /* A condition in a chain that nothing leads to is no reason for the verifier to refuse the rest. */
 TEST_F(shapes, conditions_that_are_never_reached)
 {
