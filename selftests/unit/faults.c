@@ -13,7 +13,7 @@
 
 static struct {
 	unsigned int kinds, left;
-	bool death;
+	bool death, paused;
 	const char *failed;
 } fault;
 
@@ -37,9 +37,9 @@ const char *faults_disarm(void)
 	return fault.failed;
 }
 
-static bool fails(unsigned int kinds, const char *name)
+bool faults_hit(unsigned int kinds, const char *name)
 {
-	if (!(fault.kinds & kinds) || !fault.left || --fault.left)
+	if (fault.paused || !(fault.kinds & kinds) || !fault.left || --fault.left)
 		return false;
 	if (fault.death)
 		_exit(0);
@@ -48,12 +48,17 @@ static bool fails(unsigned int kinds, const char *name)
 	return true;
 }
 
+void faults_pause(bool pause)
+{
+	fault.paused = pause;
+}
+
 /* The linker makes __real_NAME where the program is linked with --wrap=NAME. */
 #define WRAP(kinds, failure, ret, name, params, args)                                              \
 	ret __real_##name params __attribute__((weak));                                            \
 	ret __wrap_##name params                                                                   \
 	{                                                                                          \
-		if (fails(kinds, #name))                                                           \
+		if (faults_hit(kinds, #name))                                                      \
 			return failure;                                                            \
 		return __real_##name args;                                                         \
 	}
@@ -123,7 +128,7 @@ int __real_unlink(const char *path) __attribute__((weak));
 int __wrap_unlink(const char *path)
 {
 	if (fault.death)
-		fails(FAULT_CHANGE, "unlink");
+		faults_hit(FAULT_CHANGE, "unlink");
 	return __real_unlink(path);
 }
 
@@ -131,6 +136,6 @@ int __real_rmdir(const char *path) __attribute__((weak));
 int __wrap_rmdir(const char *path)
 {
 	if (fault.death)
-		fails(FAULT_CHANGE, "rmdir");
+		faults_hit(FAULT_CHANGE, "rmdir");
 	return __real_rmdir(path);
 }

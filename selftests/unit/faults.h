@@ -19,6 +19,10 @@ enum fault_kind {
 void faults_arm(unsigned int kinds, unsigned int n);
 /* The process ends right before that call, by _exit(0). */
 void faults_arm_death(unsigned int kinds, unsigned int n);
+/* For wrappers that are elsewhere: does this call, of these kinds, fail? It may also be the last one. */
+bool faults_hit(unsigned int kinds, const char *name);
+/* What is called meanwhile is the test's own. */
+void faults_pause(bool pause);
 /* Stop; the name of the function that failed, or NULL if it did not come to that. */
 const char *faults_disarm(void);
 

@@ -5,10 +5,13 @@
 #include <linux/netfilter/xt_limit.h>
 #include <linux/netfilter/xt_pkttype.h>
 #include <linux/netfilter/xt_state.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "device.h"
+#include "env.h"
 #include "kernel_table.h"
 #include "pins.h"
 
@@ -39,15 +42,32 @@ void table_make(struct blob *b, enum table_kind kind, int verdict)
 	blob_finish(b);
 }
 
-int life_begin(struct life *l)
+static int skip(struct life *l, const char *why)
 {
+	life_end(l);
+	snprintf(l->s.why, sizeof(l->s.why), "%s", why);
+	return 1;
+}
+
+int life_begin(struct life *l, enum life_hooks hooks)
+{
+	struct bf_kernel kernel;
 	int err;
 
 	memset(l, 0, sizeof(*l));
 	l->sk = l->t.rx = l->t.tx = -1;
+	l->hooks = hooks;
 	err = sandbox_enter(&l->s);
 	if (err)
 		return err;
+	bf_env_kernel(l->s.env, &kernel);
+	if (hooks != MODULE && !kernel.has_links)
+		return skip(l, "the kernel has no netfilter links");
+	if (hooks == LINKS && !module_is_fake())
+		return skip(l, "the module is loaded");
+	if (hooks != LINKS && module_begin())
+		return -1;
+	module_hide_links(hooks == MODULE);
 	bf_log_set_level(BF_LOG_ERR);
 	l->sk = bf_kernel_socket();
 	return l->sk < 0 || traffic_open(&l->t) || life_open(l) ? -1 : 0;
@@ -59,18 +79,57 @@ void life_end(struct life *l)
 	traffic_close(&l->t);
 	if (l->sk >= 0)
 		close(l->sk);
+	module_end();
 	sandbox_leave(&l->s);
 }
 
 int life_open(struct life *l)
 {
-	return bf_filter_open(l->s.env, l->s.inode, "test", &l->f, &l->why);
+	int err = 0;
+
+	if (l->hooks != LINKS)
+		err = module_open(l->s.env);
+	return err ?: bf_filter_open(l->s.env, l->s.inode, "test", &l->f, &l->why);
 }
 
 void life_close(struct life *l)
 {
 	bf_filter_close(l->f);
 	l->f = NULL;
+	if (l->hooks != LINKS)
+		module_close(l->s.env);
+}
+
+static int attach_of(struct life *l)
+{
+	struct bf_filter_status status = {};
+
+	bf_filter_status(l->f, &status);
+	return status.ours ? (int)status.attach : -1;
+}
+
+int life_interrupt(struct life *l)
+{
+	struct bf_pins pins;
+	int err;
+
+	if (attach_of(l) == BF_ATTACH_MODULE) {
+		err = bf_device_ns_set(bf_env_device(l->s.env),
+				       BPFILTER_NS_OWNED | BPFILTER_NS_HOOK | BPFILTER_NS_MOVING |
+					       BPFILTER_NS_KEEP,
+				       -1, 0);
+	} else {
+		bf_pins_init(&pins, l->s.inode);
+		err = bf_pins_open(&pins) ?: bf_pins_set_moving(&pins, true);
+		bf_pins_close(&pins);
+	}
+	life_close(l);
+	return err;
+}
+
+void life_prefer(struct life *l, bool at_module)
+{
+	module_hide_links(at_module || l->hooks == MODULE);
 }
 
 int life_replace(struct life *l, struct blob *b, struct xt_counters **old)
@@ -190,21 +249,49 @@ int life_pins(struct life *l)
 
 bool life_set(struct life *l, const struct state *s)
 {
-	if (s->ours)
+	life_prefer(l, s->at_module);
+	if (s->ours) {
+		/* It does not come back to links by itself. */
+		if (l->hooks == LINKS_AND_MODULE && !s->at_module &&
+		    attach_of(l) == BF_ATTACH_MODULE && bf_filter_detach(l->f, &l->why))
+			return false;
 		return !life_replace(l, s->table, NULL);
+	}
 	return !bf_filter_detach(l->f, &l->why) &&
 	       !bf_kernel_replace(l->sk, s->table->data, s->table->len, NULL, NULL);
+}
+
+/* Do the pins and the module have what they should, and nothing else? */
+static bool is_seated(struct life *l, const struct state *s)
+{
+	bool module = s->ours && (s->at_module || l->hooks == MODULE);
+	struct bf_filter_status status = {};
+
+	bf_filter_status(l->f, &status);
+	if (life_pins(l) != (s->ours && !module ? PINS : -1))
+		return false;
+	if (l->hooks == LINKS)
+		return true;
+	return module_has((s->ours ? BPFILTER_NS_OWNED : 0) | (module ? BPFILTER_NS_HOOK : 0),
+			  module ? status.prog_ids[1] : 0);
 }
 
 bool life_is(struct life *l, const struct state *s)
 {
 	int i;
 
-	if (l->f && (!life_in_force(l, s->table, s->ours) || life_pins(l) != (s->ours ? PINS : -1)))
+	if (l->f && (!life_in_force(l, s->table, s->ours) || !is_seated(l, s)))
 		return false;
+	if (module_fakes_program())
+		return true;
 	/* The kernel detaches a link that nobody has any more a little later. */
 	for (i = 0; i < 50; i++)
 		if (traffic_send(&l->t, 1) == s->passes)
 			return true;
 	return false;
+}
+
+bool life_is_guarded(struct life *l)
+{
+	return module_fakes_program() || !traffic_send(&l->t, 3);
 }

@@ -10,12 +10,13 @@
 #include "sandbox.h"
 #include "traffic.h"
 
+#include "fake_module.h"
 #include "filter.h"
 
 /* Index of the rule and of INPUT's policy in the tables that table_make() makes. */
 enum { RULE, POLICY };
 
-/* The switch and three links: what a namespace with a table of ours has pinned. */
+/* The switch and three links: what a namespace with a table of ours at links has pinned. */
 #define PINS 4
 
 enum table_kind {
@@ -28,8 +29,16 @@ enum table_kind {
 /* One rule in INPUT, for UDP, with this verdict. */
 void table_make(struct blob *b, enum table_kind kind, int verdict);
 
+/* What there is for programs of ours to sit at. */
+enum life_hooks {
+	LINKS,		  /* netfilter links, and no module */
+	LINKS_AND_MODULE, /* a module, which is told of what happens at links */
+	MODULE,		  /* a module and no links */
+};
+
 /**
  * struct life - a filter and its surroundings
+ * @hooks: what it has to sit at
  * @f: NULL while nobody serves the namespace
  * @sk: for the kernel's own table
  */
@@ -39,16 +48,23 @@ struct life {
 	struct traffic t;
 	struct bf_why why;
 	int sk;
+	enum life_hooks hooks;
 };
 
+/* For a fixture's set-up, after which the harness would run the test all the same. */
+#define LIFE_SKIP(...) SKIP(_exit(255), __VA_ARGS__)
+
 /* As sandbox_enter(). The kernel has the table, and it is empty. */
-int life_begin(struct life *l);
+int life_begin(struct life *l, enum life_hooks hooks);
 void life_end(struct life *l);
 
 /* A helper comes up, as the first one or as a successor. 0 or -errno. */
 int life_open(struct life *l);
 /* It goes; what is in force stays. */
 void life_close(struct life *l);
+
+/* It is killed: after the switch of a move, and before ip_tables was emptied. 0 or -errno. */
+int life_interrupt(struct life *l);
 
 /* Replaces the table in force, as iptables would. 0 or -errno; @old may be NULL. */
 int life_replace(struct life *l, struct blob *b, struct xt_counters **old);
@@ -69,11 +85,15 @@ bool life_in_force(struct life *l, struct blob *b, bool ours);
  * struct state - a table in force
  * @ours: it is a program; if not, ip_tables has it
  * @passes: do packets arrive?
+ * @at_module: it sits at the module's hooks though there are links
  */
 struct state {
 	struct blob *table;
-	bool ours, passes;
+	bool ours, passes, at_module;
 };
+
+/* The next tables sit at the module's hooks, or at what they would sit at otherwise. */
+void life_prefer(struct life *l, bool at_module);
 
 /* Brings it about, whatever there was before. */
 bool life_set(struct life *l, const struct state *s);
@@ -83,6 +103,9 @@ bool life_set(struct life *l, const struct state *s);
  * happens to packets is all that is looked at.
  */
 bool life_is(struct life *l, const struct state *s);
+
+/* With nobody serving: is there a table that drops? Whoever came to its packets without one had an open door. */
+bool life_is_guarded(struct life *l);
 
 /* Files in the namespace's pin directory; -1 if there is no directory. */
 int life_pins(struct life *l);

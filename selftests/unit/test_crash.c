@@ -28,13 +28,30 @@ FIXTURE(crash)
 	struct blob one, two, foreign;
 };
 
+FIXTURE_VARIANT(crash)
+{
+	enum life_hooks hooks;
+};
+
+FIXTURE_VARIANT_ADD(crash, links){
+	.hooks = LINKS,
+};
+
+FIXTURE_VARIANT_ADD(crash, links_and_module){
+	.hooks = LINKS_AND_MODULE,
+};
+
+FIXTURE_VARIANT_ADD(crash, module){
+	.hooks = MODULE,
+};
+
 FIXTURE_SETUP(crash)
 {
-	int err = life_begin(&self->l);
+	int err = life_begin(&self->l, variant->hooks);
 
 	memset(&self->one, 0, 3 * sizeof(self->one));
 	if (err == 1)
-		SKIP(return, "%s", self->l.s.why);
+		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	freopen("/dev/null", "w", stderr);
 	table_make(&self->one, PLAIN, BLOB_DROP);
@@ -54,7 +71,7 @@ FIXTURE_TEARDOWN(crash)
  * A helper that replaces the table, or detaches, and is killed before change number @n. True if
  * it was.
  */
-static bool killed_at(struct life *l, struct blob *table, unsigned int n)
+static bool killed_at(struct life *l, struct blob *table, bool at_module, unsigned int n)
 {
 	int status = -1;
 	pid_t pid;
@@ -65,6 +82,7 @@ static bool killed_at(struct life *l, struct blob *table, unsigned int n)
 	if (pid == 0) {
 		if (life_open(l))
 			_exit(1);
+		life_prefer(l, at_module);
 		faults_arm_death(FAULT_CHANGE, n);
 		if (table)
 			life_replace(l, table, NULL);
@@ -90,8 +108,8 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 
 		if (!life_set(l, before))
 			return false;
-		killed = killed_at(l, table, n);
-		if (traffic_send(&l->t, 3)) {
+		killed = killed_at(l, table, after->at_module, n);
+		if (!life_is_guarded(l)) {
 			printf("# killed at change %u: no table is in force\n", n);
 			return false;
 		}
@@ -114,29 +132,42 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 
 TEST_F_TIMEOUT(crash, moving_here, TIMEOUT)
 {
-	const struct state before = {&self->one, false, false}, after = {&self->two, true, false};
+	const struct state before = {&self->one, false, false, false},
+			   after = {&self->two, true, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
 }
 
 TEST_F_TIMEOUT(crash, swapping, TIMEOUT)
 {
-	const struct state before = {&self->one, true, false}, after = {&self->two, true, false};
+	const struct state before = {&self->one, true, false, false},
+			   after = {&self->two, true, false, false};
 
+	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
+}
+
+TEST_F_TIMEOUT(crash, going_to_the_modules_hooks, TIMEOUT)
+{
+	const struct state before = {&self->one, true, false, false},
+			   after = {&self->two, true, false, true};
+
+	if (variant->hooks != LINKS_AND_MODULE)
+		SKIP(return, "needs both");
 	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
 }
 
 TEST_F_TIMEOUT(crash, falling_back, TIMEOUT)
 {
-	const struct state before = {&self->two, true, false},
-			   after = {&self->foreign, false, false};
+	const struct state before = {&self->two, true, false, false},
+			   after = {&self->foreign, false, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->foreign, &after));
 }
 
 TEST_F_TIMEOUT(crash, detaching, TIMEOUT)
 {
-	const struct state before = {&self->two, true, false}, after = {&self->two, false, false};
+	const struct state before = {&self->two, true, false, false},
+			   after = {&self->two, false, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, NULL, &after));
 }

@@ -30,13 +30,30 @@ FIXTURE(faults)
 	struct blob pass, drop, foreign, stateful, large;
 };
 
+FIXTURE_VARIANT(faults)
+{
+	enum life_hooks hooks;
+};
+
+FIXTURE_VARIANT_ADD(faults, links){
+	.hooks = LINKS,
+};
+
+FIXTURE_VARIANT_ADD(faults, links_and_module){
+	.hooks = LINKS_AND_MODULE,
+};
+
+FIXTURE_VARIANT_ADD(faults, module){
+	.hooks = MODULE,
+};
+
 FIXTURE_SETUP(faults)
 {
-	int err = life_begin(&self->l);
+	int err = life_begin(&self->l, variant->hooks);
 
 	memset(&self->pass, 0, 5 * sizeof(self->pass));
 	if (err == 1)
-		SKIP(return, "%s", self->l.s.why);
+		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	/* What goes wrong here is meant to: only the test has something to say. */
 	freopen("/dev/null", "w", stderr);
@@ -99,6 +116,7 @@ static int attempt(struct life *l, const struct operation *op, unsigned int kind
 	const char *failed;
 	int err;
 
+	life_prefer(l, op->after[0].at_module);
 	faults_arm(kind, n);
 	err = op->run(l, op->after[0].table);
 	failed = faults_disarm();
@@ -160,7 +178,10 @@ static bool hold_against(struct life *l, const struct operation *op, unsigned in
 static bool survives(struct life *l, const struct operation *op)
 {
 	/* Once in each state: whatever is opened when it is first needed is open from then on. */
-	if (!life_set(l, &op->before) || op->run(l, op->after[0].table))
+	if (!life_set(l, &op->before))
+		return false;
+	life_prefer(l, op->after[0].at_module);
+	if (op->run(l, op->after[0].table))
 		return false;
 	if (!life_set(l, &op->before))
 		return false;
@@ -185,8 +206,9 @@ TEST_F_TIMEOUT(faults, moving_here, TIMEOUT)
 	const struct operation op = {
 		.name = "to programs",
 		.run = run_replace,
-		.before = {&self->drop, false, false},
-		.after = {{&self->stateful, true, true}, {&self->stateful, false, true}},
+		.before = {&self->drop, false, false, false},
+		.after = {{&self->stateful, true, true, false},
+			  {&self->stateful, false, true, false}},
 	};
 
 	EXPECT_TRUE(survives(&self->l, &op));
@@ -197,10 +219,26 @@ TEST_F_TIMEOUT(faults, swapping, TIMEOUT)
 	const struct operation op = {
 		.name = "swap",
 		.run = run_replace,
-		.before = {&self->drop, true, false},
-		.after = {{&self->stateful, true, true}, {&self->stateful, false, true}},
+		.before = {&self->drop, true, false, false},
+		.after = {{&self->stateful, true, true, false},
+			  {&self->stateful, false, true, false}},
 	};
 
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+TEST_F_TIMEOUT(faults, going_to_the_modules_hooks, TIMEOUT)
+{
+	const struct operation op = {
+		.name = "to the module's hooks",
+		.run = run_replace,
+		.before = {&self->drop, true, false, false},
+		.after = {{&self->stateful, true, true, true},
+			  {&self->stateful, false, true, false}},
+	};
+
+	if (variant->hooks != LINKS_AND_MODULE)
+		SKIP(return, "needs both");
 	EXPECT_TRUE(survives(&self->l, &op));
 }
 
@@ -210,8 +248,8 @@ TEST_F_TIMEOUT(faults, swapping_to_many_rules, TIMEOUT)
 	const struct operation op = {
 		.name = "swap, to many rules",
 		.run = run_replace,
-		.before = {&self->drop, true, false},
-		.after = {{&self->large, true, true}, {&self->large, false, true}},
+		.before = {&self->drop, true, false, false},
+		.after = {{&self->large, true, true, false}, {&self->large, false, true, false}},
 	};
 
 	EXPECT_TRUE(survives(&self->l, &op));
@@ -222,8 +260,8 @@ TEST_F_TIMEOUT(faults, falling_back, TIMEOUT)
 	const struct operation op = {
 		.name = "to ip_tables",
 		.run = run_replace,
-		.before = {&self->stateful, true, true},
-		.after = {{&self->foreign, false, true}},
+		.before = {&self->stateful, true, true, false},
+		.after = {{&self->foreign, false, true, false}},
 	};
 
 	EXPECT_TRUE(survives(&self->l, &op));
@@ -234,8 +272,8 @@ TEST_F_TIMEOUT(faults, within_ip_tables, TIMEOUT)
 	const struct operation op = {
 		.name = "within ip_tables",
 		.run = run_replace,
-		.before = {&self->drop, false, false},
-		.after = {{&self->foreign, false, true}},
+		.before = {&self->drop, false, false, false},
+		.after = {{&self->foreign, false, true, false}},
 	};
 
 	EXPECT_TRUE(survives(&self->l, &op));
@@ -246,8 +284,8 @@ TEST_F_TIMEOUT(faults, detaching, TIMEOUT)
 	const struct operation op = {
 		.name = "detach",
 		.run = run_detach,
-		.before = {&self->drop, true, false},
-		.after = {{&self->drop, false, false}},
+		.before = {&self->drop, true, false, false},
+		.after = {{&self->drop, false, false, false}},
 	};
 
 	EXPECT_TRUE(survives(&self->l, &op));
@@ -291,9 +329,9 @@ static bool opening(struct life *l, const struct state *state, unsigned int kind
 TEST_F_TIMEOUT(faults, opening, TIMEOUT)
 {
 	const struct state states[] = {
-		{&self->drop, true, false},
-		{&self->stateful, true, true},
-		{&self->drop, false, false},
+		{&self->drop, true, false, false},
+		{&self->stateful, true, true, false},
+		{&self->drop, false, false, false},
 	};
 	unsigned int i;
 
@@ -310,15 +348,10 @@ static bool finishing(struct life *l, const struct state *state, struct blob *ke
 {
 	unsigned int n;
 	const char *failed;
-	struct bf_pins pins;
 
 	for (n = 1;; n++) {
-		life_close(l);
-		bf_pins_init(&pins, l->s.inode);
-		if (bf_pins_open(&pins) || bf_pins_set_moving(&pins, true))
-			return false;
-		bf_pins_close(&pins);
-		if (bf_kernel_replace(l->sk, kernels->data, kernels->len, NULL, NULL))
+		if (bf_kernel_replace(l->sk, kernels->data, kernels->len, NULL, NULL) ||
+		    life_interrupt(l))
 			return false;
 		faults_arm(kind, n);
 		life_open(l);
@@ -342,7 +375,7 @@ static bool finishing(struct life *l, const struct state *state, struct blob *ke
 
 TEST_F_TIMEOUT(faults, finishing_a_move, TIMEOUT)
 {
-	const struct state state = {&self->drop, true, false};
+	const struct state state = {&self->drop, true, false, false};
 
 	ASSERT_TRUE(life_set(&self->l, &state));
 	EXPECT_TRUE(finishing(&self->l, &state, &self->pass, FAULT_MEMORY));
@@ -376,7 +409,8 @@ static int ask(struct life *l)
 
 TEST_F_TIMEOUT(faults, asking, TIMEOUT)
 {
-	const struct state states[] = {{&self->drop, true, false}, {&self->drop, false, false}};
+	const struct state states[] = {{&self->drop, true, false, false},
+				       {&self->drop, false, false, false}};
 	unsigned int i, n, descriptors;
 	const char *failed;
 	int err;

@@ -15,20 +15,44 @@
 #include "kernel_table.h"
 #include "kselftest_harness.h"
 #include "pins.h"
+#include "uapi/bpfilter.h"
 
 FIXTURE(filter)
 {
 	struct life l;
 	struct blob a, b, foreign, stateful;
+	int pins;
+};
+
+FIXTURE_VARIANT(filter)
+{
+	enum life_hooks hooks;
+};
+
+FIXTURE_VARIANT_ADD(filter, links){
+	.hooks = LINKS,
+};
+
+FIXTURE_VARIANT_ADD(filter, links_and_module){
+	.hooks = LINKS_AND_MODULE,
+};
+
+FIXTURE_VARIANT_ADD(filter, module){
+	.hooks = MODULE,
 };
 
 FIXTURE_SETUP(filter)
 {
-	int err = life_begin(&self->l);
+	int err;
 
-	memset(&self->a, 0, 4 * sizeof(self->a));
+	memset(self, 0, sizeof(*self));
+	if (variant->hooks == MODULE && module_is_fake())
+		LIFE_SKIP("needs hooks, and the module is not loaded");
+	err = life_begin(&self->l, variant->hooks);
+	/* Pins that there are when a table is ours. */
+	self->pins = variant->hooks == MODULE ? -1 : PINS;
 	if (err == 1)
-		SKIP(return, "%s", self->l.s.why);
+		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	table_make(&self->a, PLAIN, BLOB_NEXT);
 	table_make(&self->b, PLAIN, BLOB_DROP);
@@ -109,7 +133,7 @@ TEST_F(filter, rules_that_were_there_before_stay_until_the_next_change)
 	EXPECT_TRUE(life_in_force(&self->l, &self->a, true));
 	EXPECT_EQ(4, traffic_send(&self->l.t, 4));
 	EXPECT_EQ(4U, life_packets(&self->l, RULE));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
 TEST_F(filter, swapping_tables)
@@ -135,9 +159,11 @@ TEST_F(filter, swapping_tables)
 	EXPECT_EQ(1U, two.rules);
 	EXPECT_EQ(1U, two.chains);
 	EXPECT_NE(0U, two.insns);
+	EXPECT_EQ(variant->hooks == MODULE ? BF_ATTACH_MODULE : BF_ATTACH_LINK, two.attach);
+	EXPECT_EQ(variant->hooks == MODULE, !two.prog_ids[0]);
 	EXPECT_EQ(one.prog_ids[0], two.prog_ids[0]);
 	EXPECT_NE(one.prog_ids[1], two.prog_ids[1]);
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
 TEST_F(filter, what_is_refused_changes_nothing)
@@ -172,7 +198,7 @@ TEST_F(filter, what_is_refused_changes_nothing)
 	EXPECT_EQ(NULL, old);
 	EXPECT_TRUE(life_in_force(&self->l, &self->b, true));
 	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
 TEST_F(filter, to_the_kernel_and_back)
@@ -208,7 +234,7 @@ TEST_F(filter, to_the_kernel_and_back)
 	EXPECT_EQ('\0', status.why_kernel.text[0]);
 	EXPECT_EQ(2, traffic_send(&self->l.t, 2));
 	EXPECT_EQ(2U, life_packets(&self->l, RULE));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
 TEST_F(filter, added_counters)
@@ -307,6 +333,45 @@ TEST_F(filter, conntrack_is_kept_for_as_long_as_a_table_looks_at_it)
 	EXPECT_EQ(-1, bf_filter_fd(self->l.f));
 }
 
+/* A table that links cannot do is at the module's hooks, and the next ones, until it leaves us. */
+TEST_F(filter, from_links_to_the_modules_hooks)
+{
+	struct bf_filter_status status;
+	struct xt_counters *old;
+
+	if (variant->hooks != LINKS_AND_MODULE || module_is_fake())
+		SKIP(return, "needs links and the module");
+	free(replace(self, &self->a));
+	EXPECT_EQ(3, traffic_send(&self->l.t, 3));
+	life_prefer(&self->l, true);
+	old = replace(self, &self->stateful);
+	life_prefer(&self->l, false);
+	ASSERT_NE(NULL, old);
+	EXPECT_EQ(3U, old[RULE].pcnt);
+	free(old);
+	EXPECT_TRUE(life_in_force(&self->l, &self->stateful, true));
+	EXPECT_EQ(-1, life_pins(&self->l));
+	EXPECT_EQ(4, traffic_send(&self->l.t, 4));
+	EXPECT_EQ(4U, life_packets(&self->l, RULE));
+	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
+	EXPECT_EQ(BF_ATTACH_MODULE, status.attach);
+	old = replace(self, &self->b);
+	ASSERT_NE(NULL, old);
+	EXPECT_EQ(4U, old[RULE].pcnt);
+	free(old);
+	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
+	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
+	EXPECT_EQ(BF_ATTACH_MODULE, status.attach);
+	EXPECT_TRUE(module_has(BPFILTER_NS_OWNED | BPFILTER_NS_HOOK, status.prog_ids[1]));
+	ASSERT_EQ(0, bf_filter_detach(self->l.f, &self->l.why)) TH_LOG("%s", self->l.why.text);
+	EXPECT_TRUE(module_has(0, 0));
+	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
+	free(replace(self, &self->a));
+	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
+	EXPECT_EQ(BF_ATTACH_LINK, status.attach);
+	EXPECT_TRUE(module_has(BPFILTER_NS_OWNED, 0));
+}
+
 /* What a helper that was killed may have left behind: what a successor makes of it. */
 
 /* Detached from everything but the pins. */
@@ -322,6 +387,8 @@ TEST_F(filter, killed_in_a_move_before_the_switch)
 	struct bf_kernel kernel;
 	struct bf_pins pins;
 
+	if (variant->hooks == MODULE)
+		SKIP(return, "it has no links");
 	ASSERT_EQ(0, bf_kernel_replace(self->l.sk, self->b.data, self->b.len, NULL, NULL));
 	die(self, &pins);
 	bf_env_kernel(self->l.s.env, &kernel);
@@ -339,17 +406,13 @@ TEST_F(filter, killed_in_a_move_before_the_switch)
 
 TEST_F(filter, killed_in_a_move_after_the_switch)
 {
-	struct bf_pins pins;
-
 	free(replace(self, &self->b));
-	die(self, &pins);
-	ASSERT_EQ(0, bf_pins_set_moving(&pins, true));
-	EXPECT_TRUE(bf_pins_is_moving(&pins));
-	bf_pins_close(&pins);
 	ASSERT_EQ(0, bf_kernel_replace(self->l.sk, self->a.data, self->a.len, NULL, NULL));
-	ASSERT_EQ(0, reopen(self));
+	ASSERT_EQ(0, life_interrupt(&self->l));
+	EXPECT_EQ(0, traffic_send(&self->l.t, 1));
+	ASSERT_EQ(0, life_open(&self->l));
 	EXPECT_TRUE(life_in_force(&self->l, &self->b, true));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
 }
 
@@ -358,6 +421,8 @@ TEST_F(filter, killed_before_a_link_was_there)
 	struct bf_pins pins;
 	char path[300];
 
+	if (variant->hooks == MODULE)
+		SKIP(return, "it has no links");
 	free(replace(self, &self->b));
 	die(self, &pins);
 	snprintf(path, sizeof(path), "%s/link_input", pins.dir);
@@ -366,7 +431,7 @@ TEST_F(filter, killed_before_a_link_was_there)
 	EXPECT_EQ(1, traffic_send(&self->l.t, 1));
 	ASSERT_EQ(0, reopen(self));
 	EXPECT_TRUE(life_in_force(&self->l, &self->b, true));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
 }
 
@@ -376,6 +441,8 @@ TEST_F(filter, killed_while_the_pins_were_removed)
 	char path[300];
 	int fd, i;
 
+	if (variant->hooks == MODULE)
+		SKIP(return, "it has no links");
 	free(replace(self, &self->b));
 	die(self, &pins);
 	/* only "moving" is left, of a switch that is gone */
@@ -399,7 +466,7 @@ TEST_F(filter, killed_while_the_pins_were_removed)
 	EXPECT_EQ(1, traffic_send(&self->l.t, 1));
 	free(replace(self, &self->b));
 	EXPECT_TRUE(life_in_force(&self->l, &self->b, true));
-	EXPECT_EQ(PINS, life_pins(&self->l));
+	EXPECT_EQ(self->pins, life_pins(&self->l));
 	EXPECT_EQ(0, traffic_send(&self->l.t, 1));
 }
 

@@ -95,12 +95,12 @@ static int packet_socket(void)
 
 FIXTURE_SETUP(paged)
 {
-	int err = life_begin(&self->l);
+	int err = life_begin(&self->l, LINKS);
 
 	memset(&self->table, 0, sizeof(self->table));
 	self->sk = -1;
 	if (err == 1)
-		SKIP(return, "%s", self->l.s.why);
+		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	ASSERT_EQ(0, testnet_sh(self->l.s.netns, "ip addr add 10.9.9.1/32 dev lo"));
 	self->sk = packet_socket();
