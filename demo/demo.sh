@@ -94,73 +94,60 @@ rule_packets() {
 
 # What a command has in front of it: nothing with the module, "bpfilter run --" without.
 via=("$BPFILTER" run --)
-# yes: we have loaded the module; before: it was there; no: without.
-module=no
+# loaded: by us; there: before us; none.
+kernel_module=none
 why_not=
-parameters=/sys/module/bpfilter/parameters
 excluded=
 
-# Load it: with a helper whose files are all in our scratch folder, and not for the machine's own
-# namespace, which is none of our business.
-load_module() {
+# With a helper whose files are all in our scratch folder, and not for the machine's own namespace, which is
+# none of our business.
+load() {
 	local m
 
-	cat >"$T/helper" <<-END
-		#!/bin/sh
-		BPFILTER_RUN_DIR=$BPFILTER_RUN_DIR BPFILTER_PIN_DIR=$BPFILTER_PIN_DIR exec $BPFILTER "\$@"
-	END
-	chmod 700 "$T/helper"
-	for m in $(modinfo -F depends "$BPFILTER_MODULE" | tr , ' '); do
+	module_helper
+	for m in $(modinfo -F depends "$1" | tr , ' '); do
 		modprobe -q "$m"
 	done
-	why_not=$(insmod "$BPFILTER_MODULE" "helper=$T/helper" \
-		"exclude=$(stat -L -c %i /proc/1/ns/net)" 2>&1) || return 1
-	module=yes
+	excluded=$(stat -L -c %i /proc/1/ns/net)
+	# So that lab_end unloads it.
+	BPFILTER_THROUGH=module
+	if why_not=$(insmod "$1" "helper=$T/helper" "exclude=$excluded" 2>&1); then
+		kernel_module=loaded
+	else
+		BPFILTER_THROUGH=
+	fi
+}
+
+unload() {
+	module_unload >/dev/null 2>&1 || unexpected+=("the module cannot be unloaded")
+	BPFILTER_THROUGH=
 }
 
 # A call that the module has to start the helper for.
-module_works() {
+helper_works() {
 	inside host iptables-legacy -S >/dev/null && [ -n "$(helper_pids)" ]
 }
 
 choose() {
-	if [ -d /sys/module/bpfilter ]; then
-		module=before
+	if module_is_loaded; then
+		excluded=$(module_get exclude)
+		kernel_module=there
 		# Its helper is the machine's.
 		export BPFILTER_RUN_DIR=/run/bpfilter BPFILTER_PIN_DIR=/sys/fs/bpf/bpfilter
 	elif [ ! -e /proc/modules ]; then
 		why_not="this kernel cannot load modules"
-	elif [ ! -e "${BPFILTER_MODULE:-}" ]; then
+	elif [ ! -e "$1" ]; then
 		why_not="it was not built"
 		[ -e "/lib/modules/$(uname -r)/build" ] || why_not+=" for want of linux-headers-$(uname -r)"
-	elif load_module && ! module_works; then
-		unload_module >/dev/null 2>&1
-		why_not="it cannot start its helper, see dmesg"
+	else
+		load "$1"
+		if [ $kernel_module = loaded ] && ! helper_works; then
+			unload
+			kernel_module=none
+			why_not="it cannot start its helper, see dmesg"
+		fi
 	fi
-	[ $module = no ] || via=()
-	[ $module = no ] || excluded=$(<$parameters/exclude)
-}
-
-# Every table goes back to ip_tables, and the module goes.
-unload_module() {
-	local i
-
-	module=no
-	rmmod bpfilter 2>/dev/null && return
-	timeout 60 "$BPFILTER" stop || timeout 60 "$BPFILTER" stop --force
-	# A call of somebody else may be on its way through it.
-	for i in {1..50}; do
-		rmmod bpfilter 2>/dev/null && return
-		sleep 0.1
-	done
-	unexpected+=("the module cannot be unloaded")
-}
-
-# However the demo ends.
-clean_up() {
-	[ $module != before ] || echo "$excluded" >$parameters/exclude
-	[ $module != yes ] || unload_module >/dev/null 2>&1
-	lab_end
+	[ $kernel_module = none ] || via=()
 }
 
 # The kernel's own table in a namespace. With the module, every call gets there only where the module is
@@ -168,13 +155,24 @@ clean_up() {
 kernel_rules() {
 	local rc
 
-	[ $module = no ] || inode "$1" >$parameters/exclude
+	[ $kernel_module = none ] || module_set exclude "$(inode "$1")"
 	inside "$1" iptables-legacy -S
 	rc=$?
-	[ $module = no ] || echo "$excluded" >$parameters/exclude
+	[ $kernel_module = none ] || module_set exclude "$excluded"
 	return $rc
 }
 
+# However the demo ends.
+clean_up() {
+	if [ $kernel_module = there ]; then
+		module_set exclude "$excluded"
+		# Or the helper would find out only after a while that the namespace is gone.
+		inside host "$BPFILTER" detach >/dev/null 2>&1
+	fi
+	lab_end
+}
+
+BPFILTER_THROUGH=
 lab_begin
 trap 'clean_up; exit 130' INT
 trap 'clean_up; exit 143' TERM HUP
@@ -184,7 +182,7 @@ ip -n "$lab-client" addr add 192.0.2.66/24 dev to-host
 for port in 22 23; do serve_tcp host $port; done
 for port in 80 3306; do serve_tcp server $port; done
 for port in 5000 5001; do serve_udp server $port; done
-choose
+choose "${BPFILTER_MODULE:-}"
 
 cat <<END
 Three machines, each a network namespace:
@@ -194,17 +192,17 @@ Three machines, each a network namespace:
 Everything here happens inside them; your own network is not touched.
 
 END
-case $module in
-yes)
+case $kernel_module in
+loaded)
 	cat <<-END
 		With the kernel module: ${BPFILTER_MODULE#"$PWD/"} is loaded until the demo ends, and answers
 		every iptables-legacy in these machines (it is told to keep out of your own network).
 	END
 	;;
-before)
+there)
 	echo "With the kernel module, which is loaded already and stays so."
 	;;
-no)
+none)
 	echo "Without the kernel module: $why_not."
 	# Says so if it cannot work here.
 	inside host "${via[@]}" true || exit
@@ -220,12 +218,11 @@ inside host "${via[@]}" iptables-legacy-restore <"$here/rules" ||
 run host "${via[@]}" iptables-legacy -S
 
 title "2. The kernel's own filter table has none of it: without bpfilter in between"
-if [ $module != no ]; then
-	typed host "echo $(inode host) > $parameters/exclude     # this namespace"
-fi
+[ $kernel_module = none ] ||
+	typed host "echo $(inode host) > $module_parameters/exclude     # the number of this namespace"
 typed host iptables-legacy -S
 kernel_rules host 2>&1 | sed 's/^/    /'
-[ $module = no ] || typed host "echo $excluded > $parameters/exclude"
+[ $kernel_module = none ] || typed host "echo $excluded > $module_parameters/exclude"
 fact "the kernel's filter table is empty" kernel_is_empty host
 
 title "3. What filters is eBPF, generated for this table and attached to netfilter"
@@ -262,7 +259,7 @@ fact "counters went along (port 80: $counted packets before)" \
 	test "$(rule_packets to-server 'multiport')" -gt "$counted"
 
 # The machine's helper is not ours to kill, nor the module that was there before ours to unload.
-if [ $module != before ]; then
+if [ $kernel_module != there ]; then
 	title "8. The helper that answers iptables is killed: filtering goes on without it"
 	typed host "kill -9 $(helper_pids | paste -sd' ')"
 	helper_kill 9
@@ -270,12 +267,12 @@ if [ $module != before ]; then
 	run host "${via[@]}" iptables-legacy -L to-server -v -n -x
 fi
 
-if [ $module = yes ]; then
+if [ $kernel_module = loaded ]; then
 	title "9. The module is unloaded: the kernel's ip_tables has all rules, and goes on"
 	counted=$(rule_packets to-server 'multiport')
 	run host "$BPFILTER" stop
 	typed host rmmod bpfilter
-	unload_module >/dev/null 2>&1
+	unload
 	packets
 	run host iptables-legacy -L to-server -v -n -x
 	fact "counters went along (port 80: $counted packets before)" \
