@@ -36,6 +36,7 @@ void clauses_init(struct clauses *c, struct rng *r)
 	unsigned int i;
 
 	c->r = r;
+	c->marks = rng_chance(r, 12);
 	for (i = 0; i < PALETTE; i++) {
 		c->addrs[i] = draw_addr(r);
 		c->ports[i] = pool_boundary_port(r);
@@ -399,8 +400,25 @@ static void add_comment(struct clauses *c, struct text *t)
 	text_add(t, " -m comment --comment %s", RNG_PICK(c->r, comments));
 }
 
+void clauses_add_mark(struct clauses *c, struct text *t)
+{
+	static const char *const ways[] = {"set-mark", "set-xmark", "set-mark",
+					   "and-mark", "or-mark",   "xor-mark"};
+	static const uint32_t values[] = {0,	  1,	   0xff,       0x100,
+					  0x8000, 0x10000, 0x80000000, 0xffffffff};
+	unsigned int way = rng_below(c->r, 6);
+
+	text_add(t, " -j MARK --%s 0x%x", ways[way], RNG_PICK(c->r, values));
+	if (way < 3 && rng_chance(c->r, 50))
+		text_add(t, "/0x%x", RNG_PICK(c->r, values));
+}
+
 static void add_match(struct clauses *c, struct text *t, unsigned int hooks)
 {
+	if (c->marks && rng_chance(c->r, 50)) {
+		add_mark(c, t);
+		return;
+	}
 	switch (rng_below(c->r, 12)) {
 	case 0:
 	case 1:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The parts of a rule: what comes before "-j".
+ * The parts of a rule: what comes before "-j", and targets that are no verdicts.
  */
 #ifndef DIFFERENTIAL_CLAUSES_H
 #define DIFFERENTIAL_CLAUSES_H
@@ -13,11 +13,13 @@
 /**
  * struct clauses - what the rules of one table are made from
  * @addrs, @ports: few, so that rules overlap; host byte order
+ * @marks: some rules change the mark
  */
 struct clauses {
 	struct rng *r;
 	uint32_t addrs[PALETTE];
 	uint16_t ports[PALETTE];
+	bool marks;
 };
 
 void clauses_init(struct clauses *c, struct rng *r);
@@ -30,5 +32,8 @@ void clauses_init(struct clauses *c, struct rng *r);
 
 /* Add the conditions of one rule to @t. @hooks: where it will be. */
 void clauses_add(struct clauses *c, struct text *t, unsigned int hooks);
+
+/* Add target MARK. */
+void clauses_add_mark(struct clauses *c, struct text *t);
 
 #endif /* DIFFERENTIAL_CLAUSES_H */

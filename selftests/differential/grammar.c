@@ -62,6 +62,10 @@ static void add_target(struct plan *p, struct text *t, unsigned int chain, bool 
 	unsigned int draw = rng_below(p->r, 100), which = 0;
 	char name[32];
 
+	if (p->clauses.marks && rng_chance(p->r, 30)) {
+		clauses_add_mark(&p->clauses, t);
+		return;
+	}
 	if (always && (draw < 62 || draw >= 90) && rng_chance(p->r, 80))
 		draw = 75;
 

@@ -18,6 +18,7 @@
 
 #include "lab.h"
 #include "session.h"
+#include "uapi/bpfilter.h"
 
 static const char usage[] =
 	"usage: differential [OPTION...]\n"
@@ -290,6 +291,7 @@ int main(int argc, char **argv)
 		cl.right = right;
 	/* Somebody who answers for iptables has to do so for all that is in the grammar. */
 	s.strict = *cl.right;
+	s.module = !access(BPFILTER_DEVICE, F_OK);
 	settle(&s);
 	stay_here();
 	printf("TAP version 13\n# seed %llu, left \"%s\", right \"%s\"\n",

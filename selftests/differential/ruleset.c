@@ -227,3 +227,13 @@ void ruleset_reduce(struct ruleset *rs)
 	}
 	rs->nr = nr;
 }
+
+bool ruleset_marks(const struct ruleset *rs)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->nr; i++)
+		if (strstr(rs->lines[i], " -j MARK "))
+			return true;
+	return false;
+}

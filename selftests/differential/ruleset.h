@@ -51,6 +51,9 @@ bool ruleset_parse(struct ruleset *rs, const char *dump);
  */
 void ruleset_reduce(struct ruleset *rs);
 
+/* Has it a rule that changes the mark? Netfilter links cannot do that, the module's hooks can. */
+bool ruleset_marks(const struct ruleset *rs);
+
 /* Number of rules. */
 unsigned int ruleset_rules(const struct ruleset *rs);
 

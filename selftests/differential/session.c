@@ -165,7 +165,7 @@ bool session_trial(struct session *s, struct ruleset *rules, unsigned int n, uin
 	if (left && s->verbose)
 		say_status(rules);
 	/* Those that no iptables makes may contain what nobody would translate. */
-	s->left += left && !rules->pokes;
+	s->left += left && !rules->pokes && (s->module || !ruleset_marks(rules));
 	s->done_sets++;
 	s->done_pairs += result == DUEL_SAME ? packets.nr : 0;
 	s->refused += result == DUEL_REFUSED;

@@ -18,6 +18,7 @@
  * @captured: packets of the corpus
  * @duel: hosts without and with address translation
  * @strict: a table of the grammar that the second world leaves to ip_tables is a failure
+ * @module: the kernel module is there: tables that change marks are not left either
  * @left: how many there were, and others
  */
 struct session {
@@ -30,6 +31,7 @@ struct session {
 	bool keep_going;
 	const volatile sig_atomic_t *stop; /* somebody wants us to end */
 	bool strict;
+	bool module;
 	bool verbose;
 	struct packets captured;
 	struct duel duel[2];

@@ -75,6 +75,12 @@ static const struct {
 	 "-g log\n"
 	 "-A web -m comment --comment two -m comment --comment three -j RETURN\n"
 	 "-A web -p tcp -m tcp --dport 80 -m tcp ! --dport 81 -j log\n-A log -j DROP\nCOMMIT\n"},
+	{"target-mark",
+	 "*filter\n:m - [0:0]\n-A INPUT -j MARK --set-mark 0x1234\n"
+	 "-A INPUT -p udp -m udp --dport 53 -m mark --mark 1 -j MARK --or-mark 0x80000000\n"
+	 "-A FORWARD -j m\n-A OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark 0xff/0xf\n"
+	 "-A m -s 1.2.3.4 -j MARK --and-mark 0\n-A m -m comment --comment x -j MARK --xor-mark 7\n"
+	 "COMMIT\n"},
 	{"queue-and-unknown",
 	 "*filter\n-A INPUT -p tcp -m tcp --dport 1 -j QUEUE\n-A INPUT -m ttl --ttl-eq 1 -j DROP\n"
 	 "-A FORWARD -m length --length 1:2 -j ACCEPT\n-A OUTPUT -j LOG\nCOMMIT\n"},

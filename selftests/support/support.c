@@ -1,32 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * support - print the registry of matches as the table that README.md shows
+ * support - print the registry as the tables that README.md shows: matches, or with the argument
+ * "targets" those
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "ext.h"
 
-int main(void)
-{
-	const struct bf_match *m, *next;
-	const char *options = NULL;
+/* What a line of the table needs of an extension. */
+struct extension {
+	const char *name, *options;
+	unsigned int revision;
+};
 
-	printf("| match | revisions | options |\n|---|---|---|\n");
-	for (unsigned int i = 0; (m = bf_match_at(i)); i++) {
-		next = bf_match_at(i + 1);
+static bool match_at(unsigned int i, struct extension *ext)
+{
+	const struct bf_match *m = bf_match_at(i);
+
+	if (m)
+		*ext = (struct extension){m->name, m->options, m->revision};
+	return m;
+}
+
+static bool target_at(unsigned int i, struct extension *ext)
+{
+	const struct bf_target *t = bf_target_at(i);
+
+	if (t)
+		*ext = (struct extension){t->name, t->options, t->revision};
+	return t;
+}
+
+/* Revisions of one extension follow each other, and share a line. */
+static void print_table(const char *kind, bool (*at)(unsigned int i, struct extension *ext))
+{
+	const char *options = NULL;
+	struct extension ext, next;
+	unsigned int i;
+
+	printf("| %s | revisions | options |\n|---|---|---|\n", kind);
+	for (i = 0; at(i, &ext); i++) {
 		if (!options) {
-			printf("| `%s` | ", m->name);
+			printf("| `%s` | ", ext.name);
 			options = "";
 		}
-		if (m->options)
-			options = m->options;
-		if (next && !strcmp(next->name, m->name)) {
-			printf("%u, ", m->revision);
+		if (ext.options)
+			options = ext.options;
+		if (at(i + 1, &next) && !strcmp(next.name, ext.name)) {
+			printf("%u, ", ext.revision);
 			continue;
 		}
-		printf("%u | %s |\n", m->revision, *options ? options : "(none)");
+		printf("%u | %s |\n", ext.revision, *options ? options : "(none)");
 		options = NULL;
 	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "targets"))
+		print_table("target", target_at);
+	else
+		print_table("match", match_at);
 	return 0;
 }
