@@ -948,7 +948,10 @@ static int bf_open(struct inode *inode, struct file *file)
 		return -EPERM;
 	}
 	mutex_lock(&bf_mutex);
-	if (!bf_opener)
+	/* One that we had begun to start must not undo the stop that has come in between. */
+	if (!bf_intercepting && READ_ONCE(bf_starting))
+		err = -ECANCELED;
+	else if (!bf_opener)
 		err = bf_intercept();
 	if (!err)
 		WRITE_ONCE(bf_opener, pid);

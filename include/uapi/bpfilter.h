@@ -157,7 +157,10 @@ struct bpfilter_packet {
 #define BPFILTER_IOC_NS_GET _IOWR('B', 0x63, struct bpfilter_ns)
 /* On return, every packet that was in a netfilter hook has left it. */
 #define BPFILTER_IOC_SYNC   _IO('B', 0x64)
-/* Intercept nothing until the device is opened again. -EBUSY while a namespace is owned. */
+/*
+ * Intercept nothing until the device is opened again. -EBUSY while a namespace is owned. While a helper is still
+ * on its way that the module had begun to start before, an open fails with -ECANCELED.
+ */
 #define BPFILTER_IOC_STOP   _IO('B', 0x65)
 
 #endif /* _UAPI_LINUX_BPFILTER_H */
