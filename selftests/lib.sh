@@ -7,8 +7,8 @@
 # lab_begin makes a scratch folder $T, a bpffs under it and private BPFILTER_* folders; all that
 # the other functions make is removed by lab_end, which runs by itself on exit and on signals.
 #
-# With $BPFILTER_MODULE set, iptables' calls reach bpfilter through the kernel module, and those of all
-# processes of the machine do: lab_begin loads it, lab_end unloads it.
+# With BPFILTER_THROUGH=module in the environment, iptables' calls reach bpfilter through the kernel
+# module, and those of all processes of the machine do: lab_begin loads it, lab_end unloads it.
 
 : "${BPFILTER:?is the path of the binary}"
 
@@ -69,6 +69,32 @@ same() {
 		note "wanted (<) and got (>):"
 		diff <(printf '%s\n' "$2") <(printf '%s\n' "$3") | head -n 40 | sed 's/^/# /'
 		tap 1 "$1"
+	fi
+}
+
+# tap_from NAME COMMAND...: the test lines of another program, as lines of this one; that it has failed is one
+# more if its lines do not say so. What it prints besides is shown when it fails.
+tap_from() {
+	local name=$1 out rc line n=0 failed=$tap_failed
+
+	shift
+	out=$("$@" 2>&1)
+	rc=$?
+	while IFS= read -r line; do
+		case $line in
+		"ok "*"# SKIP"*)
+			tap_n=$((tap_n + 1)) n=$((n + 1))
+			echo "ok $tap_n - $name: ${line#ok * }"
+			;;
+		"ok "*) n=$((n + 1)) && tap 0 "$name: ${line#ok * - }" ;;
+		"not ok "*) n=$((n + 1)) && tap 1 "$name: ${line#not ok * - }" ;;
+		1..0*) n=$((n + 1)) && tap_skip "$name" "${line#1..0 # SKIP }" ;;
+		"#"*) echo "$line" ;;
+		esac
+	done <<<"$out"
+	if { [ $rc -ne 0 ] && [ $rc -ne 4 ] && [ $failed -eq "$tap_failed" ]; } || [ $n -eq 0 ]; then
+		tap 1 "$name: ended with status $rc after $n tests"
+		note "$(tail -n 30 <<<"$out")"
 	fi
 }
 
@@ -143,10 +169,10 @@ in_background() {
 
 # --- the module ----------------------------------------------------------------------------
 
-module=/sys/module/bpfilter/parameters
+module_parameters=/sys/module/bpfilter/parameters
 
 by_module() {
-	[ -n "${BPFILTER_MODULE:-}" ]
+	[ "${BPFILTER_THROUGH:-}" = module ]
 }
 
 module_is_loaded() {
@@ -167,9 +193,13 @@ module_load() {
 	modprobe bpfilter "$@"
 }
 
-# module_set PARAMETER VALUE
+# module_set PARAMETER VALUE, module_get PARAMETER
 module_set() {
-	printf '%s' "$2" >"$module/$1"
+	printf '%s' "$2" >"$module_parameters/$1"
+}
+
+module_get() {
+	cat "$module_parameters/$1"
 }
 
 # Give all tables back, and let it go. A moment may pass until the last one who uses it has ended.

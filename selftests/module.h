@@ -2,7 +2,7 @@
 /*
  * What test programs share that have to do with the kernel module: its parameters.
  *
- * With BPFILTER_MODULE in the environment, iptables' calls reach bpfilter through the module, those of
+ * With BPFILTER_THROUGH=module in the environment, iptables' calls reach bpfilter through the module, those of
  * every process. Then a namespace that is to have the kernel's own ip_tables has to be excluded,
  * and there can be one at a time.
  */
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,9 +21,9 @@
 
 static inline bool module_mode(void)
 {
-	const char *mode = getenv("BPFILTER_MODULE");
+	const char *mode = getenv("BPFILTER_THROUGH");
 
-	return mode && *mode;
+	return mode && !strcmp(mode, "module");
 }
 
 /* 0 or -errno. */

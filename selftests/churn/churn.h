@@ -25,6 +25,7 @@ enum call { CALL_INFO, CALL_LIST, CALL_REPLACE, CALL_COUNTERS, CALL_OTHER, CALL_
  * @netns: descriptor of its namespace
  * @blind: nobody answers who could be believed: only make the calls
  * @every: one in so many is the iptables binary, 0 for none
+ * @pause: between calls, in us
  * @pid: the process, 0 if it has ended
  * @child: the iptables that it runs, or 0
  * @since: when the call began that is under way, in ns, or 0
@@ -38,7 +39,7 @@ enum call { CALL_INFO, CALL_LIST, CALL_REPLACE, CALL_COUNTERS, CALL_OTHER, CALL_
 struct worker {
 	int netns;
 	bool blind;
-	unsigned int every;
+	unsigned int every, pause;
 	uint64_t random;
 	atomic_int pid, child;
 	atomic_ullong since;

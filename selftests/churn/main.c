@@ -28,6 +28,7 @@ static const char usage[] =
 	"  --every=N         one call in N is iptables itself (none)\n"
 	"  --kill=N          kill a process at N random moments, then stop\n"
 	"  --kill-helper=N   kill who has /dev/bpfilter open at N random moments, then stop\n"
+	"  --pause=US        between calls (0)\n"
 	"  --blind           answers mean nothing, only make calls\n"
 	"  --seed=N          default: the time\n";
 
@@ -51,7 +52,7 @@ struct churn {
 	unsigned int seconds;
 	bool allowed[2][MAX_ERRNO];
 	bool blind;
-	unsigned int every, kills, helper_kills, killed, helpers_killed, hangs;
+	unsigned int every, pause, kills, helper_kills, killed, helpers_killed, hangs;
 };
 
 static volatile sig_atomic_t told_to_stop;
@@ -342,6 +343,7 @@ static bool parse(int argc, char **argv, struct churn *c)
 		{"every", required_argument, NULL, 'e'},
 		{"kill", required_argument, NULL, 'k'},
 		{"kill-helper", required_argument, NULL, 'h'},
+		{"pause", required_argument, NULL, 'p'},
 		{"blind", no_argument, NULL, 'b'},
 		{"seed", required_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
@@ -368,6 +370,9 @@ static bool parse(int argc, char **argv, struct churn *c)
 		case 'h':
 			c->helper_kills = strtoul(optarg, NULL, 0);
 			break;
+		case 'p':
+			c->pause = strtoul(optarg, NULL, 0);
+			break;
 		case 'b':
 			c->blind = true;
 			break;
@@ -393,6 +398,7 @@ static void prepare(struct churn *c, int i, const char *netns)
 	}
 	w->blind = c->blind;
 	w->every = c->every;
+	w->pause = c->pause;
 	w->random = draw(&c->random, UINT64_MAX);
 	w->address = 0x0a000000 + (i << 20);
 }

@@ -24,6 +24,8 @@ static int end(struct worker *w, int err)
 	if (took > w->longest)
 		w->longest = took;
 	w->errors[w->last_call][-err < MAX_ERRNO ? -err : MAX_ERRNO - 1]++;
+	if (w->pause)
+		usleep(w->pause);
 	return err;
 }
 

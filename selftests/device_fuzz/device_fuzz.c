@@ -14,6 +14,7 @@
 #include <linux/netfilter.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -92,6 +93,9 @@ static void do_read(struct fuzz *f)
 	if (n >= (ssize_t)sizeof(*req))
 		f->id[f->nr_ids++ % RECENT] = req->id;
 	count(f, READS, n > 0);
+	/* Leave something of the processor to those who make the requests. */
+	if (n < 0 && errno == EAGAIN && !draw(f, 8))
+		sched_yield();
 }
 
 static uint64_t some_id(struct fuzz *f)
@@ -168,13 +172,12 @@ static unsigned long some_command(struct fuzz *f)
 {
 	static const unsigned long commands[] = {BPFILTER_IOC_READY, BPFILTER_IOC_NETNS,
 						 BPFILTER_IOC_NS_GET, FIONREAD};
-	static const unsigned long slow[] = {BPFILTER_IOC_NS_SET, BPFILTER_IOC_NS_SET,
-					     BPFILTER_IOC_NS_SET, BPFILTER_IOC_SYNC,
-					     BPFILTER_IOC_STOP};
 
-	/* These wait until all CPUs have been somewhere else. */
+	/* Others wait until all CPUs have been somewhere else; and the last one ends all requests. */
 	if (!draw(f, 100))
-		return slow[draw(f, 5)];
+		return draw(f, 4) ? BPFILTER_IOC_NS_SET : BPFILTER_IOC_SYNC;
+	if (!draw(f, 10000))
+		return BPFILTER_IOC_STOP;
 	switch (draw(f, 10)) {
 	case 0:
 		return commands[draw(f, 4)] ^ 1UL << draw(f, 32);
