@@ -192,12 +192,14 @@ setup: setup-check
 setup-demo setup-check setup-check-vm setup-check-install: setup-%:
 	@tools/setup.sh $* $(B)
 
-# The README's table of matches, from the registry.
+# The README's tables of matches and targets, from the registry.
 .PHONY: readme
 readme: $(B)/selftests/support
-	$(q)$< >$(B)/support.md
-	$(q)sed -i -e '/^<!-- matches -->$$/,/^<!-- end -->$$/{/^|/d}' \
-		-e '/^<!-- matches -->$$/r $(B)/support.md' README.md
+	$(q)for t in matches targets; do \
+		$< $$t >$(B)/support.md; \
+		sed -i -e "/^<!-- $$t -->\$$/,/^<!-- end -->\$$/{/^|/d}" \
+			-e "/^<!-- $$t -->\$$/r $(B)/support.md" README.md; \
+	done
 
 # The same binary and the same tests, with the address and undefined behaviour sanitizers.
 .PHONY: asan
@@ -241,7 +243,7 @@ help:
 	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
 	@echo 'sudo make setup    only install the Debian packages that the above need'
 	@echo 'make asan          build $(B)-asan/ with the address and undefined behaviour sanitizers'
-	@echo 'make readme        bring the table of matches in README.md up to date'
+	@echo 'make readme        bring the tables of matches and targets in README.md up to date'
 	@echo 'make format-check  does clang-format agree?'
 	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set, with the module'
 	@echo '                   (MODULE=none: without); also: uninstall, and check-install, its test'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The README's table of matches is what the registry says, and its commands exist.
+# The README's tables of matches and targets are what the registry says, and its commands exist.
 
 set -u
 here=$(dirname "$(readlink -f "$0")")
@@ -11,8 +11,10 @@ here=$(dirname "$(readlink -f "$0")")
 top=$here/../..
 support=${BUILD:-$(dirname "$BPFILTER")}/selftests/support
 
-same "README.md: the table of matches (make readme writes it)" "$("$support")" \
-	"$(sed -n '/^<!-- matches -->$/,/^<!-- end -->$/p' "$top/README.md" | grep '^|')"
+for table in matches targets; do
+	same "README.md: the table of $table (make readme writes it)" "$("$support" $table)" \
+		"$(sed -n "/^<!-- $table -->\$/,/^<!-- end -->\$/p" "$top/README.md" | grep '^|')"
+done
 
 # Every command and option of --help is in the manual page.
 for word in $("$BPFILTER" --help | grep -oE '^  bpfilter [a-z]+|--[a-z]+' | awk '{ print $NF }' |
