@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # "make install" and "make uninstall" in a clean Debian 12, of which a copy is made for this: what is
-# installed works, and what is uninstalled is gone. With the module by DKMS, without DKMS, without
+# installed works, the systemd unit too, and what is uninstalled is gone. With the module by DKMS, without DKMS, without
 # headers, and below DESTDIR.
 #
 # The machine itself is left alone. Needs root, and apt for the first time; $BUILD is where the tree is kept.
@@ -16,7 +16,7 @@ export BPFILTER=${BPFILTER:-$BUILD/bpfilter}
 
 top=$(readlink -f "$here/../..")
 cache=$BUILD/install
-root=$cache/root
+work=$cache/work
 
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 command -v apt-get >/dev/null || skip_all "needs apt"
@@ -27,20 +27,25 @@ if [ "${1:-}" != inside ]; then
 		tap 1 "a Debian tree can be made, see above"
 		tap_end
 	fi
-	mkdir -p "$root"
+	mkdir -p "$work"
 	exec 9>"$cache/run.lock"
 	flock 9
 	exec unshare --mount --propagation private "$0" inside
 fi
 
-mount -t tmpfs tmpfs "$root" && mkdir "$root"/{upper,work,all} &&
-	mount -t overlay -o "lowerdir=$cache/tree,upperdir=$root/upper,workdir=$root/work" overlay \
-		"$root/all" || exit 1
-root=$root/all
-mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
-	mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" &&
-	mkdir -p "$root/root/bpfilter" || exit 1
-tar -C "$top" -c --exclude=./.git --exclude='./build*' . | tar -C "$root/root/bpfilter" -x || exit 1
+# overlay NAME LOWER: a tree that may be written to, in memory; $root is where it is.
+overlay() {
+	root=$work/$1
+	mkdir "$root" "$root".{upper,work} &&
+		mount -t overlay -o "lowerdir=$2,upperdir=$root.upper,workdir=$root.work" overlay "$root" &&
+		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
+		mount -t tmpfs tmpfs "$root/tmp" && mount -t tmpfs tmpfs "$root/run" || exit 1
+}
+
+mount -t tmpfs tmpfs "$work" || exit 1
+overlay tree "$cache/tree"
+mkdir "$root/root/bpfilter" &&
+	tar -C "$top" -c --exclude=./.git --exclude='./build*' . | tar -C "$root/root/bpfilter" -x || exit 1
 kernel=$(basename "$root"/lib/modules/*)
 version=$(sed -n 's/^#define BPFILTER_RELEASE "\(.*\)"/\1/p' "$top/include/bpfilter.h")
 
@@ -91,6 +96,24 @@ check_module() {
 			sed -e 's,^insmod [^ ]*/,,' -e 's/ *$//')"
 }
 
+# Boot a copy of the tree, with the unit enabled. Without the module, which is for another kernel than this.
+check_unit() {
+	local rc text
+
+	cp -a "$root.upper" "$work/installed"
+	while read -r rc text; do
+		case $rc in
+		'#') echo "# $text" ;;
+		skip) tap_skip "the unit" "$text" ;;
+		*) tap "$rc" "the unit: $text" ;;
+		esac
+	done < <(
+		overlay booted "$work/installed:$cache/tree"
+		"$here/boot.sh" "$root" /root/bpfilter/selftests/install/unit_in_tree.sh
+		echo "$? was booted in a tree"
+	)
+}
+
 # --- with DKMS ----------------------------------------------------------------------------
 
 expect "make" in_tree make -j2
@@ -111,6 +134,7 @@ expect "systemd takes the unit as it is" in_tree systemd-analyze verify bpfilter
 same "and says nothing about it" "" "$(in_tree systemd-analyze verify bpfilter.service 2>&1)"
 same "the unit is not enabled" "disabled" "$(in_tree systemctl is-enabled bpfilter.service)"
 expect "it can be" in_tree systemctl -q enable bpfilter.service
+check_unit
 same "modprobe -r has tables given back first" \
 	"remove bpfilter /usr/local/sbin/bpfilter stop && /sbin/rmmod bpfilter" \
 	"$(in_tree modprobe --showconfig | grep '^remove bpfilter ')"

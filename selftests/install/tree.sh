@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# tree.sh DIR - make DIR/tree, a small Debian 12 with what builds bpfilter and its module
+# tree.sh DIR - make DIR/tree, a small Debian 12 with what builds bpfilter and its module and runs it
 #
-# Nothing is done if it is there. The archive is the one that this machine already uses.
+# Nothing is done if it is there, made by the same script. The archive is the one that this machine already uses.
 
 set -eu
 
@@ -13,7 +13,8 @@ dir=$(readlink -f "$dir")
 
 exec 9>"$dir/lock"
 flock 9
-[ ! -d "$dir/tree" ] || exit 0
+state=$(sha256sum <"$0")
+[ ! -d "$dir/tree" ] || [ "$state" != "$(cat "$dir/state" 2>/dev/null)" ] || exit 0
 
 archive=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
 	awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
@@ -25,7 +26,7 @@ fi
 [ -n "$archive" ] || { echo "tree.sh: apt on this machine has no Debian archive" >&2; exit 1; }
 
 # In a mount namespace of its own: nothing needs to be unmounted, however this ends.
-rm -rf "$dir/tree.new"
+rm -rf "$dir"/{tree,tree.new,state}
 unshare --mount --propagation private bash -eu -c '
 	debootstrap --variant=minbase bookworm "$1" "$2"
 	mount -t proc proc "$1/proc"
@@ -33,7 +34,8 @@ unshare --mount --propagation private bash -eu -c '
 		bash -eu -c "
 			apt-get -o Dpkg::Use-Pty=0 -qq -y --no-install-recommends install \
 				gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev \
-				dkms linux-headers-amd64 kmod openssl man-db systemd bash-completion
+				dkms linux-headers-amd64 kmod openssl man-db bash-completion \
+				systemd iptables procps
 			apt-get clean
 			# As the package of the kernel itself would have done.
 			for k in /lib/modules/*; do depmod \${k##*/}; done
@@ -43,3 +45,4 @@ unshare --mount --propagation private bash -eu -c '
 	exit 1
 }
 mv "$dir/tree.new" "$dir/tree"
+echo "$state" >"$dir/state"
