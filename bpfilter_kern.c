@@ -92,6 +92,7 @@ enum bf_state { BF_PENDING, BF_SENT, BF_FINISHED };
  * @ref: the caller's, and one of each read() and write() that is copying
  * @finished: what the caller waits for
  * @net: of the caller's socket, held
+ * @tgid: the caller's, to be compared only
  * @head: as the helper sees it
  * @payload: @head.len bytes, for the helper
  * @reply: for the caller
@@ -105,6 +106,7 @@ struct bf_request {
 	struct kref ref;
 	struct completion finished;
 	struct net *net;
+	struct pid *tgid;
 	struct bpfilter_request head;
 	void *payload;
 	void *reply;
@@ -182,6 +184,7 @@ static struct bf_request *bf_request_new(struct net *net, u32 op, int optlen, u3
 	kref_init(&req->ref);
 	init_completion(&req->finished);
 	req->net = get_net(net);
+	req->tgid = task_tgid(current);
 	req->head.version = BPFILTER_VERSION;
 	req->head.op = op;
 	req->head.pid = task_pid_nr(current);
@@ -257,6 +260,17 @@ static void bf_finish_pending(void)
 		bf_finish(req, bf_nobody(req));
 }
 
+/* A helper that opens the device while its threads ask ip_tables must not wait for itself. */
+static void bf_finish_openers(void)
+{
+	struct bf_request *req, *next;
+
+	lockdep_assert_held(&bf_lock);
+	list_for_each_entry_safe(req, next, &bf_pending, list)
+		if (req->tgid == bf_opener)
+			bf_finish(req, BF_TO_KERNEL);
+}
+
 /* --- starting the helper ------------------------------------------------------------------- */
 
 /* Ends when the helper has the device open: 0, an exit status, or -errno. */
@@ -327,6 +341,7 @@ static int bf_ask(struct bf_request *req)
 	req->head.id = ++bf_next_id;
 	bf_move(req, BF_PENDING, &bf_pending);
 	bf_start_helper();
+	bf_finish_openers();
 	spin_unlock(&bf_lock);
 	wake_up(&bf_wait);
 
@@ -953,8 +968,12 @@ static int bf_open(struct inode *inode, struct file *file)
 		err = -ECANCELED;
 	else if (!bf_opener)
 		err = bf_intercept();
-	if (!err)
+	if (!err) {
+		spin_lock(&bf_lock);
 		WRITE_ONCE(bf_opener, pid);
+		bf_finish_openers();
+		spin_unlock(&bf_lock);
+	}
 	mutex_unlock(&bf_mutex);
 	if (err)
 		put_pid(pid);
