@@ -23,7 +23,9 @@
 /* Starting takes well under a second; a machine that is short of everything gets this long. */
 #define START_TIMEOUT_MS 60000
 #define LOG_MAX_BYTES	 (1024 * 1024)
-/* For one that somebody else starts, or that is about to end: ten seconds in all. */
+/* For one that is to end. */
+#define GONE_S		 10
+/* For one that somebody else starts, or that is about to end: ten seconds, too. */
 #define GONE_TRIES	 200
 #define TRY_US		 50000
 /* Where the daemon finds the pipe for its report. */
@@ -96,16 +98,22 @@ bool bf_client_helper_lives(void)
 	return held;
 }
 
-int bf_client_wait_gone(void)
+/* Asked once a second. */
+static int count_down(void *ctx)
 {
-	int tries;
+	unsigned int *left = ctx;
 
-	for (tries = 0; bf_client_helper_lives(); tries++) {
-		if (tries == GONE_TRIES)
-			return -ETIMEDOUT;
-		usleep(TRY_US);
-	}
-	return 0;
+	return (*left)-- ? 0 : -ETIMEDOUT;
+}
+
+/* The connections are the last that it closes. */
+int bf_client_wait_gone(int sk)
+{
+	unsigned int left = GONE_S;
+	char byte;
+	int err = bf_wire_read(sk, &byte, sizeof(byte), count_down, &left);
+
+	return err == -ETIMEDOUT ? err : 0;
 }
 
 /* The log of the daemon; a large one makes room, keeping one older. */
@@ -205,25 +213,35 @@ static int no_helper(int *exit_code, struct bf_why *why, int err)
 		      err == -EAGAIN ? "it died" : strerror(-err), path);
 }
 
-/* With the start lock held. */
+/* Connect to a helper that there is, or will be as soon as it is ready. -errno if there is none. */
+static int connect_patiently(void)
+{
+	int tries, sk = bf_client_connect();
+
+	for (tries = 0; sk < 0 && tries < GONE_TRIES && bf_client_helper_lives(); tries++) {
+		usleep(TRY_US);
+		sk = bf_client_connect();
+	}
+	return sk;
+}
+
+/* With the start lock held, which a service manager that starts one does not take. */
 static int start_locked(int *exit_code, struct bf_why *why)
 {
 	struct bf_start_report report = {};
-	int sk, err, tries;
+	int sk, err;
 
-	sk = bf_client_connect();
+	sk = connect_patiently();
 	if (sk >= 0)
 		return sk;
-	for (tries = 0; tries < GONE_TRIES && bf_client_helper_lives(); tries++) {
-		usleep(TRY_US);
-		sk = bf_client_connect();
-		if (sk >= 0)
-			return sk;
-	}
 	err = spawn(&report);
 	if (err)
 		return no_helper(exit_code, why, err == -ECHILD ? -EAGAIN : err);
 	if (report.exit_code) {
+		/* Because there is one now? */
+		sk = connect_patiently();
+		if (sk >= 0)
+			return sk;
 		*exit_code = report.exit_code;
 		return bf_why(why, -ECHILD, "%s", report.why.text);
 	}

@@ -62,8 +62,8 @@ int bf_client_serve_module(int *exit_code, struct bf_why *why);
 /* Is there a helper, one that starts or ends included? */
 bool bf_client_helper_lives(void);
 
-/* Wait until there is none, 10 seconds at most: 0 or -ETIMEDOUT. */
-int bf_client_wait_gone(void);
+/* Wait until the helper at the other end has closed everything, 10 seconds at most: 0 or -ETIMEDOUT. */
+int bf_client_wait_gone(int sk);
 
 /**
  * bf_client_call - ask for something and wait for the answer

@@ -207,7 +207,7 @@ static void print_lines(enum bf_log_level level, char *text)
 		bf_log(level, "%s", line);
 }
 
-static int say_stopped(const struct bf_stop_reply *reply, char *text)
+static int say_stopped(int sk, const struct bf_stop_reply *reply, char *text)
 {
 	print_lines(reply->refused ? BF_LOG_ERR : BF_LOG_WARN, text);
 	if (reply->given)
@@ -218,7 +218,7 @@ static int say_stopped(const struct bf_stop_reply *reply, char *text)
 		       reply->given ? "" : ": everything is as it was");
 		return BF_EXIT_FAILED;
 	}
-	if (bf_client_wait_gone()) {
+	if (bf_client_wait_gone(sk)) {
 		bf_log(BF_LOG_ERR, "the helper does not end");
 		return BF_EXIT_FAILED;
 	}
@@ -244,13 +244,15 @@ int bf_cmd_stop(int argc, char **argv)
 	if (sk < 0)
 		return exit_code;
 	err = bf_client_call(sk, BF_CMD_STOP, -1, &force, 1, (void **)&data, &len);
-	close(sk);
 	if (!err && len < sizeof(reply))
 		err = -EPROTO;
-	if (err)
-		return say_failed("stop", err);
-	memcpy(&reply, data, sizeof(reply));
-	exit_code = say_stopped(&reply, data + sizeof(reply));
+	if (err) {
+		exit_code = say_failed("stop", err);
+	} else {
+		memcpy(&reply, data, sizeof(reply));
+		exit_code = say_stopped(sk, &reply, data + sizeof(reply));
+	}
 	free(data);
+	close(sk);
 	return exit_code;
 }

@@ -60,6 +60,9 @@ static int explain_open(int err, struct bf_why *why)
 			      BPFILTER_DEVICE " is open in another process: the module "
 					      "serves one helper");
 	}
+	/* Another -ECANCELED means that a request was not begun. */
+	if (err == -ECANCELED)
+		return bf_why(why, -ESHUTDOWN, "bpfilter has been stopped meanwhile");
 	return bf_why(why, err, "cannot open " BPFILTER_DEVICE ": %s", strerror(-err));
 }
 

@@ -26,7 +26,8 @@ int bf_device_requests(void);
  * @device: NULL, or one that has been given up by bf_device_hang_up(), which is used again
  *
  * From now on this process' own socket options are ip_tables' own. No requests arrive before
- * bf_device_ready(). -ENOENT: the module is not loaded; -EBUSY: another process has it; -EPERM.
+ * bf_device_ready(). -ENOENT: the module is not loaded; -EBUSY: another process has it; -ESHUTDOWN:
+ * "bpfilter stop" has come in between; -EPERM.
  */
 int bf_device_open(struct bf_device **device, struct bf_why *why);
 
