@@ -6,7 +6,8 @@
  *	r6	the frame's address
  *
  * The branch that is taken away from the fall-through line is "not matched"; a rule ends with its count
- * and its action.
+ * and its action. Those that end the packet's way share one place for both, with the entry's number in r1:
+ * the verifier, which is most of what a replace costs, looks at that once and not for every rule.
  */
 #include <errno.h>
 
@@ -18,17 +19,41 @@
 struct straight {
 	struct bf_asm *a;
 	const struct bf_rules *rules;
-	int accept, drop;
+	int drop;
+	int count_accept, count_drop;
 	int functions[16];
 };
 
 static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth);
+
+/*
+ * key[BF_MARK] = skb->mark = (key[BF_MARK] & op->a) ^ op->b ^ len ^ len
+ *
+ * The length is for the verifier, so that it knows no bit of the result. Before Linux 6.8 it does not see
+ * that a branch depends on what is on the stack when that is not read through r10, takes paths with
+ * different marks for the same, and removes what it then thinks is never reached.
+ */
+static void emit_mark(struct bf_asm *a, const struct bf_op *op)
+{
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_MARK);
+	bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
+	bf_alu32i(a, BPF_XOR, BPF_REG_1, op->b);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_KEY + 4 * BF_LEN);
+	bf_mov(a, BPF_REG_3, BPF_REG_2);
+	bf_alu(a, BPF_XOR, BPF_REG_2, BPF_REG_3);
+	bf_alu(a, BPF_XOR, BPF_REG_1, BPF_REG_2);
+	bf_emit_set_mark(a);
+}
 
 /* if (!test) goto fail; or what is done to the packet */
 static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 {
 	struct bf_asm *a = s->a;
 
+	if (op->code == BF_OP_MARK) {
+		emit_mark(a, op);
+		return;
+	}
 	if (op->code == BF_OP_COND) {
 		const struct bf_cond *cond = bf_rules_cond(s->rules, op->a);
 
@@ -39,12 +64,6 @@ static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 		return;
 	}
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * op->field);
-	if (op->code == BF_OP_MARK) {
-		bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
-		bf_alu32i(a, BPF_XOR, BPF_REG_1, op->b);
-		bf_emit_set_mark(a);
-		return;
-	}
 	if (op->code == BF_OP_EQ) {
 		if (op->a != UINT32_MAX)
 			bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
@@ -100,12 +119,8 @@ static void emit_action(struct straight *s, const struct bf_code *code, int back
 {
 	switch (code->action) {
 	case BF_ACT_NEXT:
-		break;
-	case BF_ACT_ACCEPT:
-		bf_jmp(s->a, s->accept);
-		break;
+	case BF_ACT_ACCEPT: /* see emit_match() */
 	case BF_ACT_DROP:
-		bf_jmp(s->a, s->drop);
 		break;
 	case BF_ACT_RETURN:
 		bf_jmp(s->a, back);
@@ -123,6 +138,22 @@ static void emit_action(struct straight *s, const struct bf_code *code, int back
 	}
 }
 
+/* Entry @i has matched. */
+static void emit_match(struct straight *s, uint32_t i, int back, int next, uint32_t depth)
+{
+	const struct bf_code *code = &s->rules->codes[i];
+
+	bf_mov32i(s->a, BPF_REG_1, i);
+	if (code->action == BF_ACT_ACCEPT) {
+		bf_jmp(s->a, s->count_accept);
+	} else if (code->action == BF_ACT_DROP) {
+		bf_jmp(s->a, s->count_drop);
+	} else {
+		bf_emit_count(s->a);
+		emit_action(s, code, back, next, depth);
+	}
+}
+
 /* From entry @i to the end of its chain; RETURN leads to @back. Recursion is bounded by MAX_COST. */
 static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth)
 {
@@ -133,9 +164,7 @@ static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth)
 
 		code = &s->rules->codes[i];
 		emit_tests(s, code, next);
-		bf_mov32i(s->a, BPF_REG_1, i);
-		bf_emit_count(s->a);
-		emit_action(s, code, back, next, depth);
+		emit_match(s, i, back, next, depth);
 		bf_asm_here(s->a, next);
 		i++;
 	} while (code->nr_ops || code->action == BF_ACT_NEXT || code->action == BF_ACT_JUMP);
@@ -153,9 +182,12 @@ static void emit_hook(struct straight *s, uint32_t hook)
 
 static void emit_exits(struct straight *s)
 {
-	bf_asm_here(s->a, s->accept);
+	bf_asm_here(s->a, s->count_accept);
+	bf_emit_count(s->a);
 	bf_movi(s->a, BPF_REG_0, NF_ACCEPT);
 	bf_exit(s->a);
+	bf_asm_here(s->a, s->count_drop);
+	bf_emit_count(s->a);
 	bf_asm_here(s->a, s->drop);
 	bf_movi(s->a, BPF_REG_0, NF_DROP);
 	bf_exit(s->a);
@@ -168,8 +200,9 @@ int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_p
 
 	if (rules->max_cost > MAX_COST)
 		return -E2BIG;
-	s.accept = bf_asm_label(a);
 	s.drop = bf_asm_label(a);
+	s.count_accept = bf_asm_label(a);
+	s.count_drop = bf_asm_label(a);
 	for (i = 0; i < rules->nr_types; i++)
 		s.functions[i] = bf_asm_label(a);
 
