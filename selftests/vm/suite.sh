@@ -31,6 +31,7 @@ parts() {
 	else
 		echo without
 	fi
+	echo through
 	for s in "$here"/vm/module_*.sh; do
 		[ -e "$s" ] || continue
 		if own_boot "$s"; then
@@ -90,6 +91,14 @@ run)
 		"$here/e2e/persist.sh 10" "$here/e2e/save.sh" "$here/e2e/transport.sh" \
 		"$T/mutate --random --count=3000" \
 		"$lab $T/differential --sets=24 --packets=500 --seed=1"
+	;;
+through)
+	# The same tests, with the module in between, which each loads and unloads.
+	export BPFILTER_THROUGH=module
+	run "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" "$here/e2e/errors.sh" \
+		"$here/e2e/fallback.sh" "$here/e2e/mutate.sh 300" "$here/e2e/persist.sh 10" \
+		"$here/e2e/save.sh" "$here/e2e/transport.sh" "$lab $T/mutate --random --count=3000" \
+		"$lab $T/differential --sets=50 --packets=500 --seed=1"
 	;;
 without)
 	# What does not concern eBPF works as anywhere.
