@@ -161,6 +161,21 @@ static uint64_t helper(struct bpf_vm *vm, int id, const uint64_t *r)
 			return -7;
 		memcpy((void *)r[1], vm->packet + r[4], r[2]);
 		return 0;
+	case BPF_FUNC_skb_load_bytes: /* skb, offset, dst, len */
+		if (!in_packet(vm, r[2], r[4]))
+			return -14;
+		memcpy((void *)r[3], vm->packet + r[2], r[4]);
+		return 0;
+	case BPF_FUNC_probe_read_kernel: /* dst, size, address */
+		vm->probed = r[2];
+		if (r[3] < 4096) {
+			memset((void *)r[1], 0, r[2]);
+			return -14;
+		}
+		memcpy((void *)r[1], (void *)r[3], r[2]);
+		return 0;
+	case BPF_FUNC_get_smp_processor_id:
+		return BPF_VM_CPU;
 	case BPF_FUNC_loop: /* times, function, context, flags */
 		for (n = 0; n < r[1] && !ret; n++)
 			ret = bpf_vm_call(vm, r[2], n, r[3]);

@@ -10,7 +10,9 @@
 
 /**
  * struct bpf_vm - a program and its world
- * @packet: from the IP header; what bpf_dynptr_read() and bpf_dynptr_slice() see
+ * @packet: from the IP header; what bpf_dynptr_read(), bpf_dynptr_slice() and
+ *	bpf_skb_load_bytes() see
+ * @probed: bytes that bpf_probe_read_kernel() was asked for last
  * @jiffies: called for each bpf_jiffies64()
  * @before_cmpxchg: another CPU gets in; may be NULL
  * @steps: instructions run so far; running ends with BPF_VM_STUCK beyond some millions
@@ -19,6 +21,7 @@ struct bpf_vm {
 	const struct bf_asm *a;
 	const uint8_t *packet;
 	uint32_t packet_len;
+	uint32_t probed;
 	uint64_t (*jiffies)(void *arg);
 	void (*before_cmpxchg)(void *arg, const void *where);
 	void *arg;
@@ -27,6 +30,9 @@ struct bpf_vm {
 
 /* What no program returns: it did not end, or did what the interpreter does not know. */
 #define BPF_VM_STUCK 0xbad0bad0bad0bad0ULL
+
+/* The CPU that it runs on. */
+#define BPF_VM_CPU 3
 
 /* Run the function at instruction @pc; the value of r0 when it exits. */
 uint64_t bpf_vm_call(struct bpf_vm *vm, uint32_t pc, uint64_t r1, uint64_t r2);
