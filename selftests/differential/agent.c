@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "module.h"
 
 enum agent_cmd { AGENT_RESTORE = 1, AGENT_SAVE, AGENT_READ, AGENT_REPLACE };
 
@@ -280,6 +281,8 @@ static int ask(struct agent *a, uint32_t cmd, const void *data, size_t len, stru
 {
 	struct message m;
 
+	if (a->excluded >= 0 && module_exclude(a->excluded))
+		fprintf(stderr, "no namespace can be excluded: is the module loaded?\n");
 	if (send_message(a->sock, cmd, 0, data, len) || recv_message(a->sock, &m, answer)) {
 		fprintf(stderr, "the agent died\n");
 		return -EPIPE;

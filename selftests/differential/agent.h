@@ -13,9 +13,15 @@
 
 #include "text.h"
 
+/**
+ * struct agent - a running one
+ * @excluded: descriptor of the namespace that the module leaves to ip_tables when it is asked for
+ *	something; -1: no matter
+ */
 struct agent {
 	pid_t pid;
 	int sock;
+	int excluded;
 };
 
 /* The agent's side: serve until the other end closes. The exit status. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "duel.h"
+#include "module.h"
 #include "poke.h"
 
 /* What waits for missing fragments takes memory for as long as the worlds are there. */
@@ -19,6 +20,9 @@ int duel_open(struct duel *d)
 		world_close(&d->side[0]);
 		return err;
 	}
+	/* The module would answer for both. */
+	if (module_mode())
+		d->side[0].agent.excluded = d->side[0].host_ns;
 	err = world_open(&d->side[1], d->nat ? "right-nat" : "right", d->prefix[1], d->nat);
 	if (err)
 		duel_close(d);

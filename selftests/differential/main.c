@@ -17,13 +17,15 @@
 #include <dirent.h>
 
 #include "lab.h"
+#include "module.h"
 #include "session.h"
 #include "uapi/bpfilter.h"
 
 static const char usage[] =
 	"usage: differential [OPTION...]\n"
 	"  --left=CMD, --right=CMD  how iptables is run in the two worlds: words before the command,\n"
-	"                    such as \"bpfilter run --\". Default: none, and \"$BPFILTER run --\"\n"
+	"                    such as \"bpfilter run --\". Default: none, and \"$BPFILTER run --\";\n"
+	"                    with BPFILTER_THROUGH=module none, and the first world is excluded\n"
 	"  --seed=N          default: the time\n"
 	"  --sets=N          random rule sets (300)\n"
 	"  --packets=N       packets for each (1000)\n"
@@ -287,10 +289,12 @@ int main(int argc, char **argv)
 	}
 	snprintf(right, sizeof(right), "'%s' run --",
 		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter");
+	if (module_mode())
+		right[0] = '\0';
 	if (!cl.right)
 		cl.right = right;
 	/* Somebody who answers for iptables has to do so for all that is in the grammar. */
-	s.strict = *cl.right;
+	s.strict = *cl.right || module_mode();
 	s.module = !access(BPFILTER_DEVICE, F_OK);
 	settle(&s);
 	stay_here();

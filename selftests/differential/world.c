@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "module.h"
 #include "netlink.h"
 #include "netns.h"
 #include "wire.h"
@@ -227,5 +228,12 @@ static int read_table(void *arg)
 
 int world_kernel_table(struct world *w, struct table_image *image)
 {
-	return netns_call(w->host_ns, read_table, image);
+	int err;
+
+	if (!module_mode())
+		return netns_call(w->host_ns, read_table, image);
+	module_exclude(w->host_ns);
+	err = netns_call(w->host_ns, read_table, image);
+	module_exclude(-1);
+	return err;
 }

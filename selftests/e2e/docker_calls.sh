@@ -92,14 +92,14 @@ inside host sysctl -qw net.ipv4.ip_forward=1
 for port in 80 81; do serve_tcp container $port; done
 serve_tcp client 7777
 
-inside kernel bash "$T/calls" >"$T/want"
+plain kernel bash "$T/calls" >"$T/want"
 filtered host bash "$T/calls" >"$T/got"
 same "$(wc -l <"$T/want") calls end as with the kernel" "$(cat "$T/want")" "$(cat "$T/got")"
-same "the same tables in the end" "$(inside kernel iptables-legacy-save | bare)" \
+same "the same tables in the end" "$(plain kernel iptables-legacy-save | bare)" \
 	"$(filtered host iptables-legacy-save | bare)"
 expect "the filter table is in eBPF" kernel_is_empty host
 expect "and status says so" in_ebpf host
-same "nat is with the kernel" "$(inside kernel iptables-legacy -t nat -S)" \
+same "nat is with the kernel" "$(plain kernel iptables-legacy -t nat -S)" \
 	"$(inside host iptables-legacy -t nat -S)"
 
 expect "the published port is reached through DNAT" can_tcp client 192.0.2.1 8080

@@ -23,8 +23,8 @@ lab_client_host_server
 
 # --- adoption: the namespace has kernel rules before bpfilter meets it ---------------------
 
-inside host iptables-legacy -A INPUT -p icmp -m comment --comment ping -j ACCEPT
-inside host iptables-legacy -A INPUT -p tcp --dport 9 -j DROP
+plain host iptables-legacy -A INPUT -p icmp -m comment --comment ping -j ACCEPT
+plain host iptables-legacy -A INPUT -p tcp --dport 9 -j DROP
 inside client ping -q -c 3 -i 0.01 192.0.2.1 >/dev/null
 inside host iptables-legacy -t nat -A POSTROUTING -o none -j MASQUERADE
 inside host iptables-legacy -t mangle -A PREROUTING -i none -j MARK --set-mark 1
@@ -53,7 +53,7 @@ expect "with the reason in status" grep -q REJECT <(kernel_why host)
 same "and its counters" 7 "$(counted ping)"
 inside client ping -q -c 5 -i 0.01 192.0.2.1 >/dev/null
 same "which count on there" 12 "$(counted ping)"
-same "and are the kernel's own" 12 "$(inside host iptables-legacy -L -v -n -x |
+same "and are the kernel's own" 12 "$(plain host iptables-legacy -L -v -n -x |
 	awk '/ping/ { print $1 }')"
 expect "a replace by the kernel's rules is refused as the kernel does" \
 	cannot ipt -A INPUT -p icmp -j no-such-chain
@@ -124,19 +124,19 @@ detach_client() {
 
 outside="-A INPUT -p udp -j DROP"
 # shellcheck disable=SC2086
-inside client iptables-legacy $outside
+plain client iptables-legacy $outside
 mine=$(filtered client iptables-legacy -S)
 expect "status tells of rules set outside" says 'ip_tables has rules too' "$BPFILTER" status
 expect "a table that ip_tables would have to take is refused" \
 	cannot filtered client iptables-legacy -A INPUT -j REJECT
 expect "so is a detach" cannot inside client "$BPFILTER" detach
 expect "with the reason" says 'rules of its own' detach_client
-expect "nothing of them is lost" says "$outside" inside client iptables-legacy -S
+expect "nothing of them is lost" says "$outside" plain client iptables-legacy -S
 same "nor of ours" "$mine" "$(filtered client iptables-legacy -S)"
-inside client iptables-legacy -F
+plain client iptables-legacy -F
 same "a detach says what it did" "1 table given back to ip_tables" \
 	"$(inside client "$BPFILTER" detach)"
-same "the rules are with ip_tables then" "$mine" "$(inside client iptables-legacy -S)"
+same "the rules are with ip_tables then" "$mine" "$(plain client iptables-legacy -S)"
 same "a second one has nothing to do" "nothing to give back in this network namespace" \
 	"$(inside client "$BPFILTER" detach)"
 expect "and status says so" says 'was detached' "$BPFILTER" status

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# mutate.sh [CALLS [SEED]] - tampered calls of all six options, through "bpfilter run" and to the
-# kernel: the same errors, and the same tables afterwards
+# mutate.sh [CALLS [SEED]] - tampered calls of all six options, through bpfilter and to the kernel: the same errors, and the same tables afterwards
 
 set -u
 here=$(dirname "$(readlink -f "$0")")

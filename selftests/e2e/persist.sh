@@ -84,7 +84,7 @@ lab_client_host_server
 for n in 1 2 3; do
 	table $n >"$T/table-$n"
 	netns kernel
-	inside kernel iptables-legacy-restore <"$T/table-$n"
+	plain kernel iptables-legacy-restore <"$T/table-$n"
 	rules[n]=$(kernel_rules kernel)
 	ip netns del "$lab-kernel"
 done

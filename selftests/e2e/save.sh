@@ -75,7 +75,7 @@ compare() {
 	local name=$1 dump=$2 err
 
 	make_objects "$dump"
-	err=$(inside kernel iptables-legacy-restore <"$dump" 2>&1) || {
+	err=$(plain kernel iptables-legacy-restore <"$dump" 2>&1) || {
 		tap_skip "$name" "this kernel does not take it: $(head -n 1 <<<"$err")"
 		return
 	}
@@ -84,9 +84,9 @@ compare() {
 		tap 1 "$name: restored"
 		return
 	}
-	inside kernel iptables-legacy-save | bare >"$T/want"
+	plain kernel iptables-legacy-save | bare >"$T/want"
 	filtered bpf iptables-legacy-save | bare >"$T/got"
-	inside kernel iptables-legacy-save -t filter | bare >"$T/want-filter"
+	plain kernel iptables-legacy-save -t filter | bare >"$T/want-filter"
 	filtered bpf iptables-legacy-save -t filter | bare >"$T/got-filter"
 	if cmp -s "$T/want" "$T/got" && cmp -s "$T/want-filter" "$T/got-filter"; then
 		who_has "$name" "$(wc -l <"$T/got-filter")"

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "kernel_table.h"
+#include "module.h"
 #include "mutate.h"
 
 #define MAX_COUNTERS (1 << 20)
@@ -202,7 +203,10 @@ struct live {
 	struct story story;
 };
 
-/* Start a child in a namespace of its own, below "$BPFILTER run" if @bpfilter is not NULL. */
+/*
+ * Start a child in a namespace of its own, below "$BPFILTER run" if @bpfilter is not NULL. Where that
+ * is served by the module, the other one has to be excluded.
+ */
 static bool side_start(struct side *s, const char *self, const char *bpfilter)
 {
 	int to[2], from[2];
@@ -217,7 +221,9 @@ static bool side_start(struct side *s, const char *self, const char *bpfilter)
 
 	if (unshare(CLONE_NEWNET) || dup2(to[0], 0) < 0 || dup2(from[1], 1) < 0)
 		_exit(125);
-	if (bpfilter)
+	if (module_mode() && !bpfilter && module_exclude(open("/proc/self/ns/net", O_RDONLY)))
+		_exit(124);
+	if (bpfilter && !module_mode())
 		execl(bpfilter, bpfilter, "run", "--", self, "--child", NULL);
 	else
 		execl(self, self, "--child", NULL);
