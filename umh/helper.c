@@ -25,13 +25,14 @@
 #include "worker.h"
 
 static const char usage[] =
-	"Usage: bpfilter umh [--foreground [--idle=SECONDS] | --device]\n"
+	"Usage: bpfilter umh [--foreground [--replace] [--idle=SECONDS] | --device]\n"
 	"\n"
 	"The helper, which answers iptables for all network namespaces. The other commands start\n"
 	"it when they need it. Without --foreground it returns when the helper is ready.\n"
 	"When it ends, what it has put into force stays in force.\n"
 	"\n"
 	"  --foreground    stay; the log goes to stderr\n"
+	"  --replace       with --foreground: take the place of a helper that there is, which ends\n"
 	"  --idle=SECONDS  with --foreground: how long to keep a namespace in mind in which there is\n"
 	"                  nothing to do; 30 if not given\n"
 	"  --device        make sure that a helper serves the kernel module, starting one if there is\n"
@@ -41,17 +42,22 @@ static const char usage[] =
 #define IDLE_MS		 30000
 /* The module does not start another before this one has ended. */
 #define DEVICE_TIMEOUT_S 120
+/* For the one whose place is taken to end: ten seconds. */
+#define REPLACE_TRIES	 200
+#define REPLACE_TRY_US	 50000
 
 /**
  * struct helper - what it opens when it starts, in this order
  * @report: where to say how that went, or -1
  * @idle_ms: as for bf_workers_new()
+ * @replace: one that there is has to go
  * @lock: held as long as it lives: there is one helper for a run directory
  * @device: the module's; NULL if there is none, or once the server has it
  */
 struct helper {
 	int report;
 	int idle_ms;
+	bool replace;
 	int lock;
 	struct bf_device *device;
 	struct bf_env *env;
@@ -105,6 +111,34 @@ static void leave_namespaces(void)
 		bf_log(BF_LOG_DEBUG, "chdir: %s", strerror(errno));
 }
 
+/* What it has put into force stays so. */
+static void end_other_helper(void)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int sk = bf_client_connect();
+
+	if (sk < 0)
+		return;
+	if (!getsockopt(sk, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.pid > 0)
+		kill(peer.pid, SIGTERM);
+	close(sk);
+}
+
+/* 0 or -errno. The module may start another one while we wait: that has to go, too. */
+static int lock_or_replace(const struct helper *h)
+{
+	int tries;
+
+	for (tries = 0; flock(h->lock, LOCK_EX | LOCK_NB); tries++) {
+		if (errno != EWOULDBLOCK || !h->replace || tries == REPLACE_TRIES)
+			return -errno;
+		end_other_helper();
+		usleep(REPLACE_TRY_US);
+	}
+	return 0;
+}
+
 static int lock_instance(struct helper *h, struct bf_why *why)
 {
 	const char *dir = bf_run_dir();
@@ -126,13 +160,12 @@ static int lock_instance(struct helper *h, struct bf_why *why)
 		err = -errno;
 		return bf_why(why, err, "cannot open %s: %s", path, strerror(-err));
 	}
-	if (flock(h->lock, LOCK_EX | LOCK_NB)) {
-		err = -errno;
+	err = lock_or_replace(h);
+	if (err)
 		return bf_why(why, err,
 			      err == -EWOULDBLOCK ? "a helper is already running (%s is locked)"
 						  : "cannot lock %s",
 			      path);
-	}
 	return 0;
 }
 
@@ -260,11 +293,12 @@ static void close_all(struct helper *h)
 		close(h->lock);
 }
 
-static int foreground(int report_fd, int idle_ms)
+static int foreground(int report_fd, int idle_ms, bool replace)
 {
 	struct helper h = {
 		.report = report_fd,
 		.idle_ms = idle_ms,
+		.replace = replace,
 		.lock = -1,
 		.sk = -1,
 		.signals = -1,
@@ -357,11 +391,15 @@ static int serve_module(void)
 int bf_cmd_umh(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"foreground", no_argument, NULL, 'f'}, {"device", no_argument, NULL, 'd'},
-		{"idle", required_argument, NULL, 'i'}, {"report-fd", required_argument, NULL, 'r'},
-		{"help", no_argument, NULL, 'h'},	{},
+		{"foreground", no_argument, NULL, 'f'},
+		{"replace", no_argument, NULL, 'R'},
+		{"device", no_argument, NULL, 'd'},
+		{"idle", required_argument, NULL, 'i'},
+		{"report-fd", required_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},
+		{},
 	};
-	bool stay = false, device = false;
+	bool stay = false, replace = false, device = false;
 	int opt, report_fd = -1, idle_ms = IDLE_MS;
 
 	opterr = 0;
@@ -369,6 +407,9 @@ int bf_cmd_umh(int argc, char **argv)
 		switch (opt) {
 		case 'f':
 			stay = true;
+			break;
+		case 'R':
+			replace = true;
 			break;
 		case 'd':
 			device = true;
@@ -393,5 +434,5 @@ int bf_cmd_umh(int argc, char **argv)
 		return bf_usage_error(argv[0], argv[optind]);
 	if (device)
 		return serve_module();
-	return stay ? foreground(report_fd, idle_ms) : background();
+	return stay ? foreground(report_fd, idle_ms, replace) : background();
 }

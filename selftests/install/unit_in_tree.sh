@@ -73,6 +73,10 @@ sleep 2
 check "the unit has ended well, and is not started again" \
 	test "$(systemctl is-active bpfilter.service)" = inactive
 check "ip_tables has the rule" has_rule env
+check "a helper that another command starts" bpfilter run -- iptables-legacy -D INPUT 1
+old=$(pgrep -x bpfilter)
 check "start" systemctl start bpfilter.service
+check "replaces it" within 10 runs_but_not "$old"
+check "and it has ended" within 10 test ! -e "/proc/$old"
 check "stop" systemctl stop bpfilter.service
 check "ends the helper" test -z "$(pgrep -x bpfilter)"
