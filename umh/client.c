@@ -243,7 +243,7 @@ static int start_locked(int *exit_code, struct bf_why *why)
 		if (sk >= 0)
 			return sk;
 		*exit_code = report.exit_code;
-		return bf_why(why, -ECHILD, "%s", report.why.text);
+		return bf_why(why, report.busy ? -EBUSY : -ECHILD, "%s", report.why.text);
 	}
 	sk = bf_client_connect();
 	return sk < 0 ? no_helper(exit_code, why, -EAGAIN) : sk;

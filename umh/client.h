@@ -21,11 +21,13 @@
 /**
  * struct bf_start_report - how the helper says that it is ready, or why it is not
  * @exit_code: 0, or one of enum bf_exit, with @why
+ * @busy: because another process has the module's device open
  *
  * Written once to the descriptor given by --report-fd.
  */
 struct bf_start_report {
 	int exit_code;
+	bool busy;
 	struct bf_why why;
 };
 
@@ -47,7 +49,7 @@ int bf_client_connect(void);
  * Many may do so at once: one helper is started. May be called on any thread. Below "bpfilter
  * run" no helper is started (it would live under the same filter): the one outside is asked to.
  * Returns a socket as bf_client_connect(), or -errno: -EAGAIN if the helper died while it started,
- * without a reason of its own.
+ * without a reason of its own; -EBUSY if it needs the module and that serves another process.
  */
 int bf_client_start(int *exit_code, struct bf_why *why);
 

@@ -189,14 +189,17 @@ static int open_pin_dir(struct bf_why *why)
 /* Links, or at least the module. */
 static int find_links(struct bf_env *env, int *exit_code, struct bf_why *why)
 {
-	int err = bf_btf_read(&env->kernel, why);
+	struct bf_why reason = {};
+	int err = bf_btf_read(&env->kernel, &reason);
 
 	*exit_code = err == -ENOENT ? BF_EXIT_NO_BTF : BF_EXIT_OLD_KERNEL;
-	err = err ?: probe_links(env, why);
+	err = err ?: probe_links(env, &reason);
 	env->kernel.has_links = !err;
-	if ((err == -ENOENT || err == -EOPNOTSUPP) && bf_device_exists())
-		return bf_why(why, 0, "%s", "");
-	return err;
+	if (err != -ENOENT && err != -EOPNOTSUPP)
+		return err ? bf_why(why, err, "%s", reason.text) : 0;
+	if (bf_device_exists())
+		return 0;
+	return bf_why(why, err, "%s, or bpfilter's kernel module (modprobe bpfilter)", reason.text);
 }
 
 static int open_kernel(struct bf_env *env, int *exit_code, struct bf_why *why)

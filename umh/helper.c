@@ -68,9 +68,9 @@ struct helper {
 };
 
 /* To whoever started us; on the terminal if nobody did. */
-static void report(struct helper *h, int exit_code, const struct bf_why *why)
+static void report(struct helper *h, int exit_code, int err, const struct bf_why *why)
 {
-	struct bf_start_report r = {.exit_code = exit_code, .why = *why};
+	struct bf_start_report r = {.exit_code = exit_code, .busy = err == -EBUSY, .why = *why};
 
 	if (exit_code)
 		bf_log(BF_LOG_ERR, "%s", why->text);
@@ -204,41 +204,41 @@ static int open_signals(struct helper *h)
 	return h->signals < 0 ? -errno : 0;
 }
 
-/*
- * Before anything else: what we ask of ip_tables would come back to us as a request. Without the device we
- * serve the socket alone.
- */
-static void open_device(struct helper *h, struct bf_why *why)
+/* Before anything else: what we ask of ip_tables would come back to us as a request. */
+static int open_device(struct helper *h, struct bf_why *why)
 {
-	if (bf_device_exists() && bf_device_open(&h->device, why))
-		bf_log(BF_LOG_WARN, "iptables is served below \"bpfilter run\" only: %s",
-		       why->text);
+	return bf_device_exists() ? bf_device_open(&h->device, why) : -ENOENT;
 }
 
-/* The kernel's own hooks for programs, or the module's. @no_device says why that is not ours. */
-static int check_hooks(struct helper *h, const struct bf_why *no_device, struct bf_why *why)
+/*
+ * Without the device we serve the socket alone, if the kernel has hooks for programs itself. @err, @why: the
+ * reason for not having it.
+ */
+static int do_without_device(struct helper *h, int err, const struct bf_why *why)
 {
 	struct bf_kernel kernel;
 
 	bf_env_kernel(h->env, &kernel);
-	if (kernel.has_links || h->device)
-		return 0;
-	*why = *no_device;
-	return -EOPNOTSUPP;
+	if (!kernel.has_links)
+		return err;
+	if (err != -ENOENT)
+		bf_log(BF_LOG_WARN, "iptables is served below \"bpfilter run\" only: %s",
+		       why->text);
+	return 0;
 }
 
 static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 {
 	struct bf_why no_device = {};
 	const char *missing;
-	int err;
+	int err, device_err;
 
 	*exit_code = BF_EXIT_NOT_ROOT;
 	if (!bf_caps_have(&missing))
 		return bf_why(why, -EPERM, "the helper needs %s: start it as root", missing);
 	*exit_code = BF_EXIT_NESTED;
 	if (bf_client_inside())
-		return bf_why(why, -EBUSY,
+		return bf_why(why, -EINVAL,
 			      "the helper cannot live below a \"bpfilter run\": start it "
 			      "outside");
 	leave_namespaces();
@@ -250,14 +250,13 @@ static int open_all(struct helper *h, int *exit_code, struct bf_why *why)
 	if (err)
 		return bf_why(why, err, "signalfd: %s", strerror(-err));
 	*exit_code = BF_EXIT_FAILED;
-	open_device(h, &no_device);
+	device_err = open_device(h, &no_device);
 	err = bf_env_open(&h->env, exit_code, why);
 	if (err)
 		return err;
 	*exit_code = BF_EXIT_NO_HELPER;
-	err = check_hooks(h, &no_device, why);
-	if (err)
-		return err;
+	if (device_err && do_without_device(h, device_err, &no_device))
+		return bf_why(why, device_err, "%s", no_device.text);
 	h->workers = bf_workers_new(h->env, h->idle_ms);
 	if (!h->workers)
 		return bf_why(why, -ENOMEM, "no memory");
@@ -311,7 +310,7 @@ static int foreground(int report_fd, int idle_ms, bool replace)
 	bf_log_service();
 	umask(077);
 	err = open_all(&h, &exit_code, &why);
-	report(&h, err ? exit_code : 0, &why);
+	report(&h, err ? exit_code : 0, err, &why);
 	if (!err) {
 		err = bf_server_run(h.server, h.sk, h.signals);
 		exit_code = err ? BF_EXIT_FAILED : 0;

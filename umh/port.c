@@ -25,7 +25,7 @@ enum state { CLOSED, TAKING_UP, READY };
 /**
  * struct bf_port - the device in the event loop
  * @device: NULL until first opened
- * @taken_up: the workers have taken up what there was; set by any thread
+ * @rounds: times that the workers are taking up what there was; any thread
  * @waiting: BF_CMD_DEVICE, until it is ready
  * @unanswered: requests; any thread
  * @starved: reading waits for the budget
@@ -37,7 +37,7 @@ struct bf_port {
 	int epoll;
 	struct bf_device *device;
 	enum state state;
-	bool taken_up;
+	unsigned int rounds;
 	struct bf_job *waiting;
 	unsigned int unanswered;
 	bool starved;
@@ -123,7 +123,7 @@ static void taken_up(void *ctx)
 	const uint64_t one = 1;
 	struct bf_port *p = ctx;
 
-	__atomic_store_n(&p->taken_up, true, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&p->rounds, 1, __ATOMIC_SEQ_CST);
 	if (write(p->budget->wake, &one, sizeof(one)) < 0)
 		bf_log(BF_LOG_ERR, "eventfd: %s", strerror(errno));
 }
@@ -132,7 +132,8 @@ static void take_up(struct bf_port *p)
 {
 	int err;
 
-	__atomic_store_n(&p->taken_up, false, __ATOMIC_SEQ_CST);
+	/* That of the start, without the device, may not be over when it is opened. */
+	__atomic_add_fetch(&p->rounds, 1, __ATOMIC_SEQ_CST);
 	err = bf_leftover_take_up(p->ws, p->env, taken_up, p);
 	if (err)
 		bf_log(BF_LOG_WARN, "cannot look for what a former helper has left: %s",
@@ -270,7 +271,7 @@ void bf_port_wake(struct bf_port *p)
 		bf_budget_fed(p->budget, &p->starved);
 		listen_to_device(p, EPOLL_CTL_MOD, true);
 	}
-	if (p->state == TAKING_UP && __atomic_load_n(&p->taken_up, __ATOMIC_SEQ_CST))
+	if (p->state == TAKING_UP && !__atomic_load_n(&p->rounds, __ATOMIC_SEQ_CST))
 		become_ready(p);
 }
 
