@@ -106,6 +106,9 @@ $(B)/selftests/unit/test_faults $(B)/selftests/unit/test_crash: \
 FAKED	:= bf_env_kernel bf_device_ns_set bf_device_ns_get bf_device_sync
 $(B)/selftests/unit/test_faults $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_filter: \
 	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAKED))
+# And those that make up the device for another: fake_device.h.
+DEVICE	:= access open close readv writev ioctl malloc calloc realloc
+$(B)/selftests/unit/test_device: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(DEVICE))
 
 define tool_rule
 $(B)/selftests/$(1): $(call tool_obj,$(1)) $(LIB_OBJ)
