@@ -284,6 +284,8 @@ static int bf_exec_helper(void)
 	kernel_param_unlock(THIS_MODULE);
 	if (!path)
 		return -ENOMEM;
+	/* From "echo" into the parameter's file. */
+	path[strcspn(path, "\n")] = '\0';
 	argv[0] = path;
 	argv[1] = "umh";
 	argv[2] = "--device";
@@ -1246,7 +1248,10 @@ static int __init bf_init(void)
 {
 	int err;
 
-	/* If the kernel has it at all, ours has to come after it. */
+	/*
+	 * If the kernel has it at all, ours has to come after it. With a soft dependency instead,
+	 * "modprobe -r" would want to remove that, too.
+	 */
 	request_module("ip_tables");
 	err = register_pernet_subsys(&bf_net_ops);
 	if (err)
@@ -1291,4 +1296,3 @@ module_exit(bf_exit);
 
 MODULE_DESCRIPTION("iptables' filter table, served by a helper process that translates it to BPF");
 MODULE_LICENSE("GPL");
-MODULE_SOFTDEP("pre: ip_tables");
