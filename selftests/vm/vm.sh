@@ -19,7 +19,7 @@ here=$(dirname "$(readlink -f "$0")")
 : "${BUILD:?is the folder that it was built in}"
 export BUILD
 usage="usage: vm.sh [-j N] [-t SECONDS] [-v] KERNEL[:PART]..."
-limit=1500 jobs=1 verbose=
+limit=2400 jobs=1 verbose=
 while getopts j:t:v opt; do
 	case $opt in
 	j) jobs=$OPTARG ;;
