@@ -47,7 +47,8 @@ enum {
  * @loaded: NULL where it does not fit, or cannot be
  * @with: what interfaces a packet has in each hook
  * @not_paged: to save time, do without that program
- * @module_only: the table, or this kernel, can do without those for links
+ * @module_only: do without those for links, which this table or this kernel cannot have, or which
+ *	$TEST_ATTACH=module leaves out
  */
 struct run {
 	struct sandbox s;
@@ -63,6 +64,9 @@ struct run {
 #define run_for_each(r, i)                                                                         \
 	for ((i) = 0; (i) < RUN_PROGRAMS; (i)++)                                                   \
 		if ((r)->loaded[i])
+
+/* With TEST_ATTACH=module in the environment, what is for netfilter links is left out, to save time. */
+bool run_without_links(void);
 
 /* As sandbox_enter(). */
 int run_begin(struct run *r);

@@ -24,6 +24,7 @@
 #include "load.h"
 #include "module.h"
 #include "program.h"
+#include "run.h"
 #include "testnet.h"
 
 #define MAX_PACKETS 4096
@@ -131,7 +132,7 @@ FIXTURE_SETUP(live)
 	self->ours = testnet_new();
 	ASSERT_LE(0, self->theirs);
 	ASSERT_LE(0, self->ours);
-	if (variant->attach == BF_ATTACH_LINK && !self->kernel.has_links)
+	if (variant->attach == BF_ATTACH_LINK && (!self->kernel.has_links || run_without_links()))
 		SKIP(return, "no netfilter links");
 	if (variant->attach == BF_ATTACH_MODULE && !bf_device_exists())
 		SKIP(return, "the module is not loaded");

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Programs for the module's hooks in this kernel: what its verifier takes, and what they do to packets,
-# compared with a model; and live, with ip_tables. Those for netfilter links come along where the
-# kernel has links.
+# compared with a model; and live, with ip_tables.
 
 set -u
 here=$(dirname "$(readlink -f "$0")")
@@ -13,7 +12,7 @@ here=$(dirname "$(readlink -f "$0")")
 module_load || skip_all "the module cannot be loaded"
 trap 'rmmod bpfilter' EXIT
 for t in forms shapes target_mark match_live; do
-	out=$("${BUILD:?}/selftests/unit/test_$t" 2>&1)
+	out=$(TEST_ATTACH=module "${BUILD:?}/selftests/unit/test_$t" 2>&1)
 	rc=$?
 	grep -v '^ok\|^# *\(RUN\|OK\)' <<<"$out" | sed 's/^\([^#]\)/# \1/'
 	# All skipped is not enough.
