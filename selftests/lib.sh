@@ -75,19 +75,17 @@ same() {
 # tap_from NAME COMMAND...: the test lines of another program, as lines of this one; that it has failed is one
 # more if its lines do not say so. What it prints besides is shown when it fails.
 tap_from() {
-	local name=$1 out rc line n=0 failed=$tap_failed
+	local name=$1 out rc line text n=0 failed=$tap_failed
 
 	shift
 	out=$("$@" 2>&1)
 	rc=$?
 	while IFS= read -r line; do
+		text=$name:\ $(sed -E 's/^(not )?ok [0-9]+ (- )?//' <<<"$line")
 		case $line in
-		"ok "*"# SKIP"*)
-			tap_n=$((tap_n + 1)) n=$((n + 1))
-			echo "ok $tap_n - $name: ${line#ok * }"
-			;;
-		"ok "*) n=$((n + 1)) && tap 0 "$name: ${line#ok * - }" ;;
-		"not ok "*) n=$((n + 1)) && tap 1 "$name: ${line#not ok * - }" ;;
+		"ok "*"# SKIP "*) n=$((n + 1)) && tap_skip "${text% # SKIP *}" "${text#* # SKIP }" ;;
+		"ok "*) n=$((n + 1)) && tap 0 "$text" ;;
+		"not ok "*) n=$((n + 1)) && tap 1 "$text" ;;
 		1..0*) n=$((n + 1)) && tap_skip "$name" "${line#1..0 # SKIP }" ;;
 		"#"*) echo "$line" ;;
 		esac

@@ -90,7 +90,7 @@ static long requests_left(void)
 	return n;
 }
 
-static bool documented(int error)
+static inline bool documented(int error)
 {
 	return error == EAGAIN || error == ENODEV || error == ETIMEDOUT;
 }
@@ -160,7 +160,7 @@ static int begin(struct _test_data_device *self)
 	return err ? err : set_flags(self->fd, self->netns, BPFILTER_NS_OWNED);
 }
 
-static int reopen(struct _test_data_device *self)
+static inline int reopen(struct _test_data_device *self)
 {
 	self->fd = open(BPFILTER_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	return self->fd < 0 ? -errno : device_ready(self->fd, BPFILTER_VERSION);
