@@ -74,6 +74,9 @@ make_project() {
 	rm "$list"
 	libraries "$1" "${programs[@]}"
 	ln "$to/build/bpfilter" "$1/usr/local/sbin/bpfilter"
+	mkdir -p "$1/usr/local/lib/modprobe.d"
+	sed 's,@sbindir@,/usr/local/sbin,g' "$top/packaging/bpfilter.modprobe.in" \
+		>"$1/usr/local/lib/modprobe.d/bpfilter.conf"
 }
 
 make_modules() {
