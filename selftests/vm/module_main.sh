@@ -20,7 +20,7 @@ unload_ip_tables() {
 	local m
 
 	for m in iptable_filter iptable_nat iptable_mangle iptable_raw iptable_security ip_tables; do
-		! loaded $m || rmmod $m || return
+		! loaded "$m" || rmmod "$m" || return
 	done
 }
 
