@@ -44,7 +44,7 @@ FIXTURE_TEARDOWN(forms)
 static void random_tables(struct __test_metadata *_metadata, FIXTURE_DATA(forms) * self)
 {
 	const char *wanted = getenv("TEST_TABLES");
-	unsigned int tables = wanted ? atoi(wanted) : TABLES;
+	unsigned int tables = wanted ? strtoul(wanted, NULL, 0) : TABLES;
 	unsigned int table, n, straight = 0, verdicts[2] = {};
 
 	printf("# TEST_SEED=%llu\n", (unsigned long long)self->dice.state);
