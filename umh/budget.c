@@ -14,16 +14,18 @@ bool bf_budget_reserve(struct bf_budget *b, size_t len)
 
 bool bf_budget_reserve_or_starve(struct bf_budget *b, size_t len, bool *starved)
 {
-	if (bf_budget_reserve(b, len))
-		return true;
-	if (!*starved)
-		__atomic_add_fetch(&b->starving, 1, __ATOMIC_SEQ_CST);
-	*starved = true;
-	/* What was released before we said that we starve was not announced. */
-	if (!bf_budget_reserve(b, len))
-		return false;
-	bf_budget_fed(b, starved);
-	return true;
+	bool reserved = bf_budget_reserve(b, len);
+
+	if (!reserved) {
+		if (!*starved)
+			__atomic_add_fetch(&b->starving, 1, __ATOMIC_SEQ_CST);
+		*starved = true;
+		/* What was released before we said that we starve was not announced. */
+		reserved = bf_budget_reserve(b, len);
+	}
+	if (reserved)
+		bf_budget_fed(b, starved);
+	return reserved;
 }
 
 void bf_budget_fed(struct bf_budget *b, bool *starved)

@@ -26,7 +26,7 @@ bool bf_budget_reserve(struct bf_budget *b, size_t len);
 
 /**
  * bf_budget_reserve_or_starve - the same, and be woken if there is none
- * @starved: set when there was none; the caller starves then until it calls bf_budget_fed()
+ * @starved: of the caller, who starves when there was none until there is, or it calls bf_budget_fed()
  */
 bool bf_budget_reserve_or_starve(struct bf_budget *b, size_t len, bool *starved);
 void bf_budget_fed(struct bf_budget *b, bool *starved);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,6 +41,7 @@ static const char usage[] =
 	"  --help          this text\n";
 
 #define IDLE_MS		 30000
+#define MANY_FILES	 65536
 /* The module does not start another before this one has ended. */
 #define DEVICE_TIMEOUT_S 120
 /* For the one whose place is taken to end: ten seconds. */
@@ -188,6 +190,19 @@ static int listen_socket(struct helper *h, struct bf_why *why)
 	return err ? bf_why(why, err, "cannot listen on %s: %s", path, strerror(-err)) : 0;
 }
 
+/* The kernel starts programs with room for few. Each namespace needs about ten. */
+static void allow_descriptors(void)
+{
+	const struct rlimit many = {MANY_FILES, MANY_FILES};
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= MANY_FILES ||
+	    !setrlimit(RLIMIT_NOFILE, &many))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_signals(struct helper *h)
 {
 	sigset_t set;
@@ -309,6 +324,7 @@ static int foreground(int report_fd, int idle_ms, bool replace)
 	prctl(PR_SET_NAME, "bpfilter");
 	bf_log_service();
 	umask(077);
+	allow_descriptors();
 	err = open_all(&h, &exit_code, &why);
 	report(&h, err ? exit_code : 0, err, &why);
 	if (!err) {

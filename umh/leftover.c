@@ -28,6 +28,7 @@ struct pending {
 /**
  * struct leftover - the search
  * @taken: namespaces that have a worker now
+ * @err: why there is one that has not
  */
 struct leftover {
 	struct bf_workers *ws;
@@ -35,6 +36,7 @@ struct leftover {
 	struct pending *pending;
 	ino_t *taken;
 	size_t nr;
+	int err;
 };
 
 static void put_pending(struct pending *p)
@@ -128,6 +130,7 @@ static int take_up(void *arg, ino_t inode, int fd, const char *name)
 	err = have_worker(l, fd, name);
 	if (err)
 		bf_log(BF_LOG_ERR, "%s: %s", name, strerror(-err));
+	l->err = l->err ?: err;
 	return 0;
 }
 
@@ -181,5 +184,5 @@ int bf_leftover_take_up(struct bf_workers *ws, struct bf_env *env, void (*done)(
 		remove_orphans(&l);
 	free(l.taken);
 	put_pending(p);
-	return err;
+	return err ?: l.err;
 }

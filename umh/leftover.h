@@ -14,7 +14,8 @@ struct bf_workers;
  * @done: called on any thread when all of them, and those that there were before, have looked at
  *	their namespace and told the module about it; always called, even on error
  *
- * Returns 0, or -errno if namespaces could not be looked for: their next request takes them up.
+ * Returns 0, or -errno if namespaces could not be looked for, or not all of them can have a worker: their
+ * next request takes them up.
  */
 int bf_leftover_take_up(struct bf_workers *ws, struct bf_env *env, void (*done)(void *ctx),
 			void *ctx);

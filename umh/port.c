@@ -77,11 +77,11 @@ void bf_port_free(struct bf_port *p)
 	free(p);
 }
 
-static void listen_to_device(struct bf_port *p, int op, bool on)
+static int listen_to_device(struct bf_port *p, int op, bool on)
 {
 	struct epoll_event ev = {.events = on ? EPOLLIN : 0, .data.ptr = p};
 
-	epoll_ctl(p->epoll, op, bf_device_fd(p->device), &ev);
+	return epoll_ctl(p->epoll, op, bf_device_fd(p->device), &ev) ? -errno : 0;
 }
 
 /* It cannot be served: whoever waits for it gets @err. Another helper may try. */
@@ -100,19 +100,19 @@ static void become_ready(struct bf_port *p)
 {
 	int err = bf_device_ready(p->device);
 
+	err = err ?: listen_to_device(p, EPOLL_CTL_ADD, true);
 	if (err == -EPROTO)
 		bf_log(BF_LOG_ERR,
 		       "the module is of another version than this helper (%s): install both from "
 		       "one release and load the module again",
 		       BPFILTER_RELEASE);
 	else if (err)
-		bf_log(BF_LOG_ERR, "the module does not let us serve it: %s", strerror(-err));
+		bf_log(BF_LOG_ERR, "the module cannot be served: %s", strerror(-err));
 	if (err) {
 		give_up(p, err);
 		return;
 	}
 	p->state = READY;
-	listen_to_device(p, EPOLL_CTL_ADD, true);
 	bf_log(BF_LOG_INFO, "serving the module: iptables of the whole machine");
 	answer_waiting(p, 0);
 }
@@ -135,9 +135,12 @@ static void take_up(struct bf_port *p)
 	/* That of the start, without the device, may not be over when it is opened. */
 	__atomic_add_fetch(&p->rounds, 1, __ATOMIC_SEQ_CST);
 	err = bf_leftover_take_up(p->ws, p->env, taken_up, p);
-	if (err)
-		bf_log(BF_LOG_WARN, "cannot look for what a former helper has left: %s",
-		       strerror(-err));
+	if (!err)
+		return;
+	bf_log(BF_LOG_WARN, "cannot take up what a former helper has left: %s", strerror(-err));
+	/* The module would take a table that is ours for ip_tables'. It has us try again. */
+	if (p->state == TAKING_UP)
+		give_up(p, err);
 }
 
 void bf_port_begin(struct bf_port *p, struct bf_device *device)

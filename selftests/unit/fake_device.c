@@ -228,7 +228,7 @@ int __wrap_open(const char *path, int flags, ...)
 	return __real_open(path, flags, mode);
 }
 
-/* As the module: who was being answered asks the next one. */
+/* As the module: what may have been done is not done twice, the rest is for the next one. */
 int __wrap_close(int fd)
 {
 	struct request *r;
@@ -236,9 +236,12 @@ int __wrap_close(int fd)
 	if (fd < 0 || fd != dev.event)
 		return __real_close(fd);
 	pthread_mutex_lock(&dev.lock);
-	for (r = dev.list; r; r = r->next)
-		if (r->state == SENT)
-			r->state = PENDING;
+	for (r = dev.list; r; r = r->next) {
+		if (r->state != SENT)
+			continue;
+		r->state = r->head.op & BPFILTER_GET ? PENDING : DONE;
+		r->reply.error = FAKE_LOST;
+	}
 	dev.event = -1;
 	dev.seen.closed++;
 	dev.seen.ready = 0;
@@ -313,7 +316,8 @@ static ssize_t write_reply(const struct iovec *iov, int n)
 	r->state = DONE;
 	r->reply = head;
 	r->data = get_memory(head.len + 1);
-	memcpy(r->data, iov[1].iov_base, head.len);
+	if (head.len)
+		memcpy(r->data, iov[1].iov_base, head.len);
 	pthread_cond_broadcast(&dev.replied);
 	return sizeof(head) + head.len;
 }
@@ -337,6 +341,7 @@ static int get_ready(uint32_t version)
 	if (version != (fake.version ?: BPFILTER_VERSION))
 		return fail(EPROTO);
 	dev.seen.ready = 1;
+	dev.seen.flags_at_ready = dev.seen.flags;
 	update_event();
 	return 0;
 }

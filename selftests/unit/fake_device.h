@@ -6,6 +6,7 @@
 #ifndef FAKE_DEVICE_H
 #define FAKE_DEVICE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,8 +38,11 @@ struct fake_device {
 /* State of the fake, to be looked at. */
 struct fake_seen {
 	unsigned int opened, closed, ready, stopped, syncs;
-	uint32_t flags;
+	uint32_t flags, flags_at_ready;
 };
+
+/* The answer to a set that had been read when the device was closed; the module's is -EAGAIN. */
+#define FAKE_LOST (-EOWNERDEAD)
 
 /* May be changed while nobody uses the device. */
 extern struct fake_device fake;

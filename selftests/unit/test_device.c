@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "device.h"
 #include "env.h"
 #include "server.h"
@@ -213,6 +214,36 @@ TEST_F(device, given_up)
 	EXPECT_EQ(1, seen.closed);
 }
 
+/* --- the limit on memory ------------------------------------------------------------------- */
+
+TEST(budget)
+{
+	struct bf_budget b = {.limit = 100, .wake = eventfd(0, EFD_NONBLOCK)};
+	bool starved = false, other = false;
+	uint64_t n;
+
+	EXPECT_TRUE(bf_budget_reserve_or_starve(&b, 60, &starved));
+	EXPECT_TRUE(bf_budget_reserve(&b, 40));
+	bf_budget_release(&b, 40);
+	EXPECT_FALSE(starved);
+	EXPECT_FALSE(bf_budget_reserve(&b, 41));
+	/* Nobody waits for it. */
+	EXPECT_EQ(-1, read(b.wake, &n, sizeof(n)));
+	EXPECT_FALSE(bf_budget_reserve_or_starve(&b, 41, &starved));
+	EXPECT_FALSE(bf_budget_reserve_or_starve(&b, 41, &starved));
+	EXPECT_FALSE(bf_budget_reserve_or_starve(&b, 101, &other));
+	EXPECT_TRUE(starved);
+	EXPECT_EQ(2, b.starving);
+	bf_budget_release(&b, 60);
+	EXPECT_EQ(sizeof(n), read(b.wake, &n, sizeof(n)));
+	EXPECT_TRUE(bf_budget_reserve_or_starve(&b, 41, &starved));
+	EXPECT_FALSE(starved);
+	bf_budget_fed(&b, &other);
+	EXPECT_EQ(0, b.starving);
+	EXPECT_EQ(41, b.used);
+	close(b.wake);
+}
+
 /* --- the event loop -------------------------------------------------------------------------- */
 
 /**
@@ -386,25 +417,32 @@ TEST_F(server, answers)
 /* What was taken is answered. */
 TEST_F(server, ends_with_answers)
 {
-	uint64_t ids[100];
+	uint64_t ids[30];
 	struct blob b = {};
 	unsigned int i, left = 0;
 
 	ASSERT_EQ(0, begin(self));
 	ASSERT_EQ(0, fake_wait(call_info(), LONG_MS, NULL, NULL));
 	table_make(&b, PLAIN, BLOB_ACCEPT);
-	blob_head(&b)->num_counters = 4;
-	for (i = 0; i < ARRAY_SIZE(ids); i++)
-		ids[i] = i % 10 ? call_info() : call_replace(&b);
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		blob_head(&b)->num_counters = i ? 7 : 4;
+		ids[i] = i % 10 == 9 ? call_info() : call_replace(&b);
+	}
+	/* They are read faster than they are done. */
+	EXPECT_EQ(0, fake_wait(ids[0], LONG_MS, NULL, NULL));
 	EXPECT_EQ(0, end(self));
-	for (i = 0; i < ARRAY_SIZE(ids); i++)
-		left += fake_wait(ids[i], 0, NULL, NULL) == 1;
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		int ret = fake_wait(ids[i], 0, NULL, NULL);
+
+		EXPECT_TRUE(ret == 0 || ret == 1) TH_LOG("%u: %d", i, ret);
+		left += ret == 1;
+	}
 	EXPECT_EQ(left, fake_pending());
 	EXPECT_EQ(0, fake_strays());
 	/* A successor takes the rest. */
 	ASSERT_EQ(0, begin(self));
 	for (i = 0; i < ARRAY_SIZE(ids); i++)
-		EXPECT_NE(1, fake_wait(ids[i], LONG_MS, NULL, NULL));
+		EXPECT_EQ(0, fake_wait(ids[i], LONG_MS, NULL, NULL));
 	EXPECT_EQ(0, end(self));
 	blob_free(&b);
 }
@@ -504,7 +542,7 @@ TEST_F(server, tells_a_new_module)
 	fake.loaded = true;
 	EXPECT_EQ(0, command(self, BF_CMD_DEVICE, NULL));
 	fake_look(&seen);
-	EXPECT_EQ(BPFILTER_NS_OWNED, seen.flags);
+	EXPECT_EQ(BPFILTER_NS_OWNED, seen.flags_at_ready);
 	blob_free(&b);
 }
 
