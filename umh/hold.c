@@ -15,7 +15,10 @@
  * letting packets by would have them judged by a table that is only half moved, while a drop in
  * front of the filter is what a full network card does.
  *
- * Ending. Packets are let go, oldest first, while new ones still line up behind them. When
+ * Ending. Packets are let go, oldest first, while new ones still line up behind them. On their way to
+ * a virtual device they go through the backlog of this CPU, which holds 1000 (net.core.netdev_max_backlog)
+ * and loses the rest. Before Linux 6.5 it is left to ksoftirqd once there was too much to do, and not emptied
+ * for as long as this thread runs: there, only so many are let go at a time as fit in. When
  * the line is nearly empty the rules, and only the rules, are removed; what was still waiting at
  * that instant can be overtaken by what arrives within the next microseconds, and by nothing else.
  * The hooks have to stay for now, because the kernel drops every queued packet of the
@@ -35,6 +38,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables_compat.h>
@@ -46,6 +50,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +72,10 @@
 /* A quarter of a second at 1 Mpps; some 200 MB of small packets, were it ever full. */
 #define QUEUE_MAXLEN 262144
 
+/* How many to let go at once on such a kernel, and when not yet to go on: so many are in some backlog. */
+#define BURST	     64
+#define BACKLOG_LONG 64
+
 /* When to stop letting go while more line up: so few are left, or it took so long. */
 #define NEARLY_EMPTY 16
 #define DRAIN_MS     200
@@ -76,7 +85,8 @@
 
 struct bf_hold {
 	int sk;
-	int stats; /* /proc/.../nfnetlink_queue, or -1 */
+	int stats;   /* /proc/.../nfnetlink_queue, or -1 */
+	int softnet; /* /proc/.../softnet_stat; -1 where packets need not be let go in bursts */
 	struct bf_device *device;
 	uint16_t queue;
 };
@@ -254,7 +264,21 @@ static void hold_free(struct bf_hold *h)
 		close(h->sk);
 	if (h->stats >= 0)
 		close(h->stats);
+	if (h->softnet >= 0)
+		close(h->softnet);
 	free(h);
+}
+
+/* See "Ending". */
+static int open_softnet(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname uts;
+
+	if (uname(&uts) || sscanf(uts.release, "%u.%u", &major, &minor) != 2 || major > 6 ||
+	    (major == 6 && minor >= 5))
+		return -1;
+	return open("/proc/thread-self/net/softnet_stat", O_RDONLY | O_CLOEXEC);
 }
 
 int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why *why)
@@ -268,6 +292,7 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why
 	h->device = device;
 	/* Of this thread's namespace. Without it (no procfs) end cannot tell what was lost. */
 	h->stats = open("/proc/thread-self/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC);
+	h->softnet = open_softnet();
 	h->sk = bf_nfnl_open();
 	if (h->sk < 0)
 		err = bf_why(why, h->sk, "no netfilter netlink socket: %s", strerror(-h->sk));
@@ -294,12 +319,13 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why
 /**
  * struct queue_stats - what the kernel tells of queues
  * @waiting: packets in ours
+ * @last: number of the last packet that was ever put into it
  * @held: packets that were ever put into ours
  * @lost: packets that found ours full, or could not be put into it
  * @others: packets waiting in the other queues of the namespace
  */
 struct queue_stats {
-	unsigned int waiting, held, lost, others;
+	unsigned int waiting, last, held, lost, others;
 };
 
 static int read_stats(const struct bf_hold *h, struct queue_stats *s)
@@ -320,6 +346,7 @@ static int read_stats(const struct bf_hold *h, struct queue_stats *s)
 				s->others += total;
 			} else {
 				s->waiting = total;
+				s->last = ids;
 				s->held = ids - user_dropped;
 				s->lost = dropped + user_dropped;
 			}
@@ -329,13 +356,18 @@ static int read_stats(const struct bf_hold *h, struct queue_stats *s)
 	return 0;
 }
 
-/* Let go all that wait now, oldest first. 0, or -ENOENT if none did. */
-static int let_go(const struct bf_hold *h)
+/*
+ * The kernel compares packet numbers, which start at 1, modulo 2^32: this is after all of those that can be
+ * there at a time.
+ */
+#define ALL INT32_MAX
+
+/* Let go what waits up to number @last, oldest first. 0, or -ENOENT if nothing did. */
+static int let_go(const struct bf_hold *h, uint32_t last)
 {
-	/* The kernel compares packet numbers, which start at 1, modulo 2^32: this is after all. */
 	struct nfqnl_msg_verdict_hdr verdict = {
 		.verdict = htonl(NF_ACCEPT),
-		.id = htonl(INT32_MAX),
+		.id = htonl(last),
 	};
 	struct nl_msg *msg = bf_nfnl_msg(NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT_BATCH, 0,
 					 AF_UNSPEC, h->queue);
@@ -343,16 +375,6 @@ static int let_go(const struct bf_hold *h)
 	if (msg)
 		nla_put(msg, NFQA_VERDICT_HDR, sizeof(verdict), &verdict);
 	return bf_nfnl_call(h->sk, msg);
-}
-
-static int let_go_until_empty(const struct bf_hold *h)
-{
-	int err;
-
-	do {
-		err = let_go(h);
-	} while (!err);
-	return err == -ENOENT ? 0 : err;
 }
 
 static long ms_now(void)
@@ -363,22 +385,74 @@ static long ms_now(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/*
- * While new packets line up behind, until the line is short. All at once each time: on a busy
- * machine this thread hardly gets to catch up if it goes back to user space more often.
- */
-static int let_go_until_short(const struct bf_hold *h)
+/* The packets that wait in the fullest backlog of all CPUs; 0 if that cannot be told. */
+static unsigned int longest_backlog(const struct bf_hold *h)
 {
+	unsigned int longest = 0, len;
+	char buf[16384], *line;
+	ssize_t n = pread(h->softnet, buf, sizeof(buf) - 1, 0);
+
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	for (line = buf; *line; line = *line ? line + 1 : line) {
+		/* the twelfth number, since Linux 5.10 */
+		if (sscanf(line, "%*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %x", &len) == 1 &&
+		    len > longest)
+			longest = len;
+		line += strcspn(line, "\n");
+	}
+	return longest;
+}
+
+/* Whoever else sends may keep it long: not for ever. */
+static void wait_for_backlog(const struct bf_hold *h)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
 	long deadline = ms_now() + DRAIN_MS;
+
+	while (longest_backlog(h) > BACKLOG_LONG && ms_now() < deadline)
+		nanosleep(&pause, NULL);
+}
+
+/* Until @enough or fewer are left, or the deadline is over. 0 or -errno. */
+static int let_go_until(const struct bf_hold *h, unsigned int enough, long deadline)
+{
 	struct queue_stats s;
+	bool bursts = h->softnet >= 0;
+	uint32_t last = 0;
 	int err = 0;
 
 	while (!err && ms_now() < deadline) {
-		if (read_stats(h, &s) || s.waiting <= NEARLY_EMPTY)
+		if (read_stats(h, &s) || s.waiting <= enough)
 			return 0;
-		err = let_go(h);
+		/* The oldest is not older than this, if numbers are missing between those that wait. */
+		if (last < s.last - s.waiting)
+			last = s.last - s.waiting;
+		last += BURST;
+		err = let_go(h, bursts ? last : ALL);
+		if (err == -ENOENT)
+			err = 0;
+		if (bursts)
+			wait_for_backlog(h);
 	}
+	return err;
+}
+
+/* Nothing new comes in. */
+static int let_go_until_empty(const struct bf_hold *h)
+{
+	int err = let_go_until(h, 0, LONG_MAX);
+
+	while (!err)
+		err = let_go(h, ALL);
 	return err == -ENOENT ? 0 : err;
+}
+
+/* While new packets line up behind, until the line is short. */
+static int let_go_until_short(const struct bf_hold *h)
+{
+	return let_go_until(h, NEARLY_EMPTY, ms_now() + DRAIN_MS);
 }
 
 /*
