@@ -39,7 +39,8 @@ static const char *const call_names[CALLS] = {"info",	  "list",  "replace",
  * struct churn - all of them
  * @shared: also with the processes
  * @allowed: for calls, and for iptables
- * @kills, @helper_kills: still to be done
+ * @kills, @helper_kills: to be done
+ * @victim: the helper that is to be killed next, at @killed_then
  */
 struct churn {
 	struct shared {
@@ -53,6 +54,8 @@ struct churn {
 	bool allowed[2][MAX_ERRNO];
 	bool blind;
 	unsigned int every, pause, kills, helper_kills, killed, helpers_killed, hangs;
+	pid_t victim;
+	uint64_t killed_then;
 };
 
 static volatile sig_atomic_t told_to_stop;
@@ -187,12 +190,22 @@ static pid_t helper_pid(void)
 	return pid;
 }
 
+/*
+ * At some moment of its life, and any order of magnitude of milliseconds is as likely: when it has just opened the
+ * device, in its first call, or in a later one.
+ */
 static void kill_helper(struct churn *c)
 {
 	pid_t pid = helper_pid();
 
-	if (pid > 0 && !kill(pid, SIGKILL))
+	if (pid <= 0)
+		return;
+	if (pid != c->victim) {
+		c->victim = pid;
+		c->killed_then = now_ns() + draw(&c->random, 1000000ULL << draw(&c->random, 10));
+	} else if (now_ns() >= c->killed_then && !kill(pid, SIGKILL)) {
 		c->helpers_killed++;
+	}
 }
 
 static bool all_killed(const struct churn *c)
@@ -202,13 +215,12 @@ static bool all_killed(const struct churn *c)
 	return c->killed >= c->kills && c->helpers_killed >= c->helper_kills;
 }
 
-/* Most moments are within what a call takes; some are later, when a helper has been starting. */
 static void pause_a_while(struct churn *c)
 {
 	if (!c->kills && !c->helper_kills)
 		usleep(20000);
 	else
-		usleep(draw(&c->random, draw(&c->random, 4) ? 20000 : 150000));
+		usleep(draw(&c->random, 20000));
 }
 
 static bool has_ended(pid_t pid)
@@ -224,9 +236,9 @@ static void control(struct churn *c)
 
 	while (!told_to_stop && now_ns() < end && !all_killed(c)) {
 		pause_a_while(c);
-		if (c->killed < c->kills)
+		if (c->killed < c->kills && !draw(&c->random, 8))
 			kill_worker(c);
-		if (c->helpers_killed < c->helper_kills && draw(&c->random, 2))
+		if (c->helpers_killed < c->helper_kills)
 			kill_helper(c);
 		watch(c, said);
 	}

@@ -20,7 +20,7 @@ for ns in a b c d; do
 done
 # EINTR, EAGAIN, ENODEV, ETIMEDOUT; and what iptables makes of them.
 XTABLES_LOCKFILE=$T/lock tap_from callers "$churn" --limit=5000 --allow=4,11,19,110:1,3,4 \
-	--every=50 --kill="$kills" --kill-helper="$kills" "/run/netns/$lab-"{a,b,c,d}
+	--every=50 --pause=1000 --kill="$kills" --kill-helper="$kills" "/run/netns/$lab-"{a,b,c,d}
 same "no request is left" 0 "$(module_get requests)"
 for ns in a b c d; do
 	expect "the next call works: $ns" inside $ns iptables-legacy -A INPUT -s 10.0.0.2 -j DROP
