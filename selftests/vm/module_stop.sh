@@ -124,8 +124,21 @@ else
 	inside a iptables-legacy -A INPUT -s 192.0.2.6 -j DROP
 fi
 pid=$(helper_pids)
+if [ -n "$links" ]; then
+	note "its threads wait for ip_tables when the module comes: not for themselves"
+	for _ in 1 2; do
+		inside c "$BPFILTER" run -- sh -c "until [ -e '$T/enough' ]; do
+			iptables-legacy -S >/dev/null
+		done" &
+	done
+	sleep 1
+fi
 expect "the module is loaded again" module_load "helper=$T/helper"
+SECONDS=0
 same "the table is known" 4 "$(rules a | wc -l)"
+expect "without delay" test $SECONDS -lt 20
+touch "$T/enough"
+wait
 [ -z "$links" ] || same "to the same helper" "$pid" "$(helper_pids)"
 expect "it can be changed" add a 192.0.2.7
 expect "it is in eBPF" in_ebpf a
