@@ -374,10 +374,13 @@ static bool bf_is_exempt(struct net *net)
 	return task_tgid(current) == READ_ONCE(bf_opener) || net->ns.inum == READ_ONCE(bf_exclude);
 }
 
-/* Does ip_tables have the table, so that nothing but a replace concerns the helper? */
+/*
+ * Does ip_tables have the table, so that nothing but a replace concerns the helper? Where there is no
+ * ip_tables, it is the helper that knows what an empty table looks like.
+ */
 static bool bf_is_kernels(struct net *net)
 {
-	return READ_ONCE(bf_known) && !bf_is_owned(net);
+	return READ_ONCE(bf_known) && READ_ONCE(bf_ip_tables) && !bf_is_owned(net);
 }
 
 static int bf_refuse_compat(struct net *net)
