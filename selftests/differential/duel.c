@@ -245,6 +245,8 @@ static void say_events(struct text *why, struct duel *d, const struct trial *t,
 		text_add(why, "#   %s: %u sightings\n", d->side[i].name, o[i].seen.nr);
 		if (t->packets->nr <= 8)
 			events_describe(&o[i].seen, why);
+		else
+			events_describe_from(&o[i].seen, &o[!i].seen, why);
 	}
 }
 

@@ -162,24 +162,37 @@ static const char *where_name(unsigned int where)
 	}
 }
 
+static void describe(const struct events *evs, const struct event *ev, struct text *out)
+{
+	text_add(out, "#     %s", where_name(ev->where));
+	if (ev->in)
+		text_add(out, " in %s", topology_if_name(ev->in));
+	if (ev->out)
+		text_add(out, " out %s", topology_if_name(ev->out));
+	if (ev->mark)
+		text_add(out, " mark 0x%x", ev->mark);
+	text_add(out, ": ");
+	packet_describe_ip(out, event_bytes(evs, ev), ev->len);
+	text_add(out, "\n");
+}
+
 void events_describe(const struct events *evs, struct text *out)
 {
 	unsigned int i;
 
 	if (!evs->nr)
 		text_add(out, "#     nothing passed\n");
-	for (i = 0; i < evs->nr; i++) {
-		const struct event *ev = &evs->list[i];
+	for (i = 0; i < evs->nr; i++)
+		describe(evs, &evs->list[i], out);
+}
 
-		text_add(out, "#     %s", where_name(ev->where));
-		if (ev->in)
-			text_add(out, " in %s", topology_if_name(ev->in));
-		if (ev->out)
-			text_add(out, " out %s", topology_if_name(ev->out));
-		if (ev->mark)
-			text_add(out, " mark 0x%x", ev->mark);
-		text_add(out, ": ");
-		packet_describe_ip(out, event_bytes(evs, ev), ev->len);
-		text_add(out, "\n");
-	}
+void events_describe_from(const struct events *evs, const struct events *other, struct text *out)
+{
+	unsigned int i = 0, end;
+
+	while (i < evs->nr && i < other->nr &&
+	       event_equal(evs, &evs->list[i], other, &other->list[i]))
+		i++;
+	for (end = i + 4; i < evs->nr && i < end; i++)
+		describe(evs, &evs->list[i], out);
 }

@@ -52,4 +52,7 @@ bool events_equal(const struct events *a, const struct events *b);
 /* Write them, one a line, behind "# ". */
 void events_describe(const struct events *evs, struct text *out);
 
+/* The same for the first few from where the two differ. */
+void events_describe_from(const struct events *evs, const struct events *other, struct text *out);
+
 #endif /* DIFFERENTIAL_EVENTS_H */
