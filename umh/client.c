@@ -318,6 +318,8 @@ static int explain_device(int err, struct bf_why *why)
 			      "the module: end it, and a new one is started");
 	case -ECONNRESET:
 		return bf_why(why, err, "the helper has died; try again");
+	case -ESHUTDOWN:
+		return bf_why(why, err, "bpfilter has been stopped meanwhile");
 	}
 	return bf_why(why, err, "the helper cannot open " BPFILTER_DEVICE ": %s", strerror(-err));
 }
