@@ -375,8 +375,8 @@ static bool bf_is_exempt(struct net *net)
 }
 
 /*
- * Does ip_tables have the table, so that nothing but a replace concerns the helper? Where there is no
- * ip_tables, it is the helper that knows what an empty table looks like.
+ * Does ip_tables have the table, so that nothing but a replace concerns the helper? Where there is
+ * no ip_tables, it is the helper that knows what an empty table looks like.
  */
 static bool bf_is_kernels(struct net *net)
 {

@@ -158,8 +158,8 @@ struct bpfilter_packet {
 /* On return, every packet that was in a netfilter hook has left it. */
 #define BPFILTER_IOC_SYNC   _IO('B', 0x64)
 /*
- * Intercept nothing until the device is opened again. -EBUSY while a namespace is owned. While a helper is still
- * on its way that the module had begun to start before, an open fails with -ECANCELED.
+ * Intercept nothing until the device is opened again. -EBUSY while a namespace is owned. While a
+ * helper is still on its way that the module had begun to start before, an open fails: -ECANCELED.
  */
 #define BPFILTER_IOC_STOP   _IO('B', 0x65)
 
