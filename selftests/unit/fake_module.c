@@ -107,6 +107,11 @@ bool module_fakes_program(void)
 	return module.kept && module.kept->prog_id;
 }
 
+bool module_fakes_owned(void)
+{
+	return module.kept && module.kept->flags & BPFILTER_NS_OWNED;
+}
+
 /* The new program or none in the place of the old one: the kernel's checks, and its errors. */
 static int keep_program(int prog)
 {

@@ -31,5 +31,7 @@ bool module_has(uint32_t flags, uint32_t prog_id);
 
 /* Whoever has its device: is there a program that a module with hooks would have run? */
 bool module_fakes_program(void);
+/* Of a fake: would it take care that ip_tables does not answer? */
+bool module_fakes_owned(void);
 
 #endif /* FAKE_MODULE_H */

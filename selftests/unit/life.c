@@ -293,5 +293,14 @@ bool life_is(struct life *l, const struct state *s)
 
 bool life_is_guarded(struct life *l)
 {
+	struct bf_kernel_table *kt = NULL;
+	bool known = true;
+
+	/* The real one would not let us ask. */
+	if (l->hooks != LINKS && module_is_fake() && !bf_kernel_read(l->sk, &kt))
+		known = !bf_kernel_table_is_empty(kt) || module_fakes_owned();
+	bf_kernel_table_free(kt);
+	if (!known)
+		return false;
 	return module_fakes_program() || !traffic_send(&l->t, 3);
 }

@@ -104,7 +104,10 @@ bool life_set(struct life *l, const struct state *s);
  */
 bool life_is(struct life *l, const struct state *s);
 
-/* With nobody serving: is there a table that drops? Whoever came to its packets without one had an open door. */
+/*
+ * With nobody serving, and where all tables drop: is there one? And if ip_tables' is empty, does the module know
+ * that it is not the table?
+ */
 bool life_is_guarded(struct life *l);
 
 /* Files in the namespace's pin directory; -1 if there is no directory. */
