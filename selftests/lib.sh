@@ -379,6 +379,11 @@ in_ebpf() {
 	status_of "$1" | grep -q '^ *filter table *eBPF'
 }
 
+# Does its table sit at the module's hooks? There it needs no pins.
+at_module_hooks() {
+	status_of "$1" | grep -q '^ *filter table *eBPF.*(module hook)'
+}
+
 kernel_why() {
 	status_of "$1" | sed -n 's/^ *because *//p'
 }

@@ -205,6 +205,11 @@ pins_of() {
 	find "$BPFILTER_PIN_DIR" -mindepth 1 -path "*$1*"
 }
 
+# What is in force in a namespace stays without a helper: by pins, or since the module has it.
+stays() {
+	[ -n "$(pins_of "$(inode "$1")")" ] || at_module_hooks "$1"
+}
+
 wait_gone() {
 	local i
 
@@ -223,7 +228,7 @@ wait_for helper_pids
 netns gone
 filtered gone iptables-legacy -P INPUT DROP
 ino=$(inode gone)
-expect "pins bear the number of their namespace" test -n "$(pins_of "$ino")"
+expect "pins bear the number of their namespace" stays gone
 ip netns del "$lab-gone"
 expect "they are gone soon after their namespace" wait_gone "$ino" 5
 netns gone
@@ -233,6 +238,6 @@ helper_kill 9
 ip netns del "$lab-gone"
 filtered host iptables-legacy -S >/dev/null
 expect "also when it went while there was no helper" wait_gone "$ino" 45
-expect "those of other namespaces are not" test -n "$(pins_of "$(inode host)")"
+expect "those of other namespaces are not" stays host
 
 tap_end
