@@ -87,9 +87,15 @@ echo "install ip_tables /bin/false" >/etc/modprobe.d/no-ip_tables.conf
 expect "the module without ip_tables" insmod "$(modinfo -n bpfilter)"
 expect_not "which is not there" loaded ip_tables
 netns alone
-expect_not "there is no table filter" inside alone iptables-legacy -A INPUT -p icmp -j DROP
-expect_not "nor nat" inside alone iptables-legacy -t nat -S
+expect "table filter is served all the same" inside alone iptables-legacy -A INPUT -p icmp -j DROP
+expect "and is in eBPF" in_ebpf alone
+expect_not "there is no nat" inside alone iptables-legacy -t nat -S
 rm /etc/modprobe.d/no-ip_tables.conf
 expect "ip_tables is loaded after the module" modprobe ip_tables
+same "the table is as it was" "-A INPUT -p icmp -j DROP" \
+	"$(inside alone iptables-legacy -S | grep -e ^-A)"
+expect "nat is there" inside alone iptables-legacy -t nat -S
 served "loaded before ip_tables"
+same "the first table, too, is with ip_tables" "-A INPUT -p icmp -j DROP" \
+	"$(inside alone iptables-legacy -S | grep -e ^-A)"
 tap_end

@@ -18,7 +18,7 @@ measure() {
 
 	for ((i = 0; i < rounds; i++)); do
 		for n in bpfilter kernel; do
-			for what in append list delete restore10 restore100; do
+			for what in restore100 restore10 append list delete; do
 				start=${EPOCHREALTIME/./}
 				"$what" "$T/ns-$n"
 				echo "$what $n $((${EPOCHREALTIME/./} - start))"
@@ -96,7 +96,8 @@ too_long() {
 for attempt in 1 2 3; do
 	measure >"$T/times"
 	cat "$T/times" >>"$T/all-times"
-	note "$(printf '%-12s %11s %11s   %s' "" "bpfilter" "ip_tables" "ratio")" "$(table <"$T/times")"
+	note "$(printf '%-12s %11s %11s   %s' call bpfilter ip_tables ratio)
+$(table <"$T/times")"
 	note "measured $attempt times; the last replace in the helper: $(status_of bpfilter | sed -n 's/.*took //p')"
 	too_long || break
 done
