@@ -16,7 +16,7 @@
 
 #define SECONDS 2   /* the limit of the tests that wait for it */
 #define SOON	500 /* ms for what must be there, on a slow machine */
-#define SLOWLY	1500
+#define SLOWLY	3000
 
 /* Nobody has memory there. */
 static void *volatile nowhere = (void *)8;
