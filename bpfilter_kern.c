@@ -869,7 +869,9 @@ static int bf_net_set(struct net *net, u32 flags, bool keep, struct bf_run *run)
 		if (flags & BPFILTER_NS_HOOK) {
 			err = bf_register_hooks(net, bn);
 			if (err) {
+				/* One of the hooks may have been there for a moment. */
 				rcu_assign_pointer(bn->run, old);
+				synchronize_rcu_expedited();
 				return err;
 			}
 		} else {
