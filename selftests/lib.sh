@@ -116,15 +116,17 @@ lab_jobs=()
 
 lab_begin() {
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	T=$(mktemp -d "${TMPDIR:-/tmp}/bpfilter.XXXXXX") || exit 1
+	# An interrupt between making it and knowing its name would leave it behind.
+	T=$(mktemp -d -u "${TMPDIR:-/tmp}/bpfilter.XXXXXX") || exit 1
 	# Unique among concurrent runs, and short enough for interface names.
 	lab=bf${T##*.}
+	export BPFILTER_RUN_DIR=$T/run BPFILTER_PIN_DIR=$T/bpf/bpfilter
 	trap 'lab_end; exit 130' INT
 	trap 'lab_end; exit 143' TERM HUP
 	trap lab_end EXIT
+	mkdir -m 700 "$T" || { T= && exit 1; }
 	mkdir "$T/bpf" "$T/run" || exit 1
 	mount -t bpf bpf "$T/bpf" || skip_all "cannot mount bpffs"
-	export BPFILTER_RUN_DIR=$T/run BPFILTER_PIN_DIR=$T/bpf/bpfilter
 	# What a sanitizer says in any process, the helper among them, is shown in the end.
 	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$T/sanitizer
 	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
@@ -151,7 +153,7 @@ lab_end() {
 		kill -9 $(ip netns pids "$ns") 2>/dev/null
 		ip netns del "$ns"
 	done
-	umount "$T/bpf" || umount -l "$T/bpf"
+	! mountpoint -q "$T/bpf" || umount "$T/bpf" || umount -l "$T/bpf"
 	cat "$T"/sanitizer.* 2>/dev/null
 	rm -rf "$T"
 	wait 2>/dev/null

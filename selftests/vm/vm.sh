@@ -81,6 +81,21 @@ trouble() {
 	fi
 }
 
+# The kernel patches a static key by way of an int3, which it takes away when all processors have been told.
+# QEMU's translation of one of them has it at times even then (seen with 7.2, in ip_rcv() as the first
+# netfilter hook was registered). No other int3 is in a kernel that nobody probes.
+stale_code() {
+	grep -q 'Oops: int3:' "$1.console"
+}
+
+# attempt KERNEL PART FILES: boot one, and return QEMU's status.
+attempt() {
+	: >"$3.console"
+	boot "$VM_CACHE/$1/vmlinuz" "$run/$1/initramfs" "$3.console" "$2" 2>&1 |
+		tee "$3.output" | grep --line-buffered -v '^status [0-9]*$'
+	return "${PIPESTATUS[0]}"
+}
+
 # prepare KERNEL: all that its machines need, into $run/KERNEL.
 prepare() {
 	local version=$1 dir=$run/$1
@@ -105,10 +120,14 @@ machine() {
 	local version=$1 part=$2 files=$run/$1/$2 start=$SECONDS rc total why
 
 	printf '##### Linux %s (%s): %s\n' "$version" "$(<"$VM_CACHE/$version/release")" "$part"
-	: >"$files.console"
-	boot "$VM_CACHE/$version/vmlinuz" "$run/$version/initramfs" "$files.console" "$part" 2>&1 |
-		tee "$files.output" | grep --line-buffered -v '^status [0-9]*$'
-	rc=${PIPESTATUS[0]}
+	attempt "$@" "$files"
+	rc=$?
+	if stale_code "$files"; then
+		printf '\nThe emulator ran code as it had been before the kernel patched it: once more\n'
+		mv "$files.console" "$files.console.stale"
+		attempt "$@" "$files"
+		rc=$?
+	fi
 	total=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$files.output" | tail -n 1)
 	total=${total:-0 passed, 0 failed, 0 skipped}
 	why=$(trouble "$rc" "$files")
