@@ -89,7 +89,7 @@ run)
 	# Without the module. Of the unit tests those that need a kernel; the others say the same
 	# everywhere. What is about user space is left to the machines with the module.
 	live=()
-	for t in conntrack crash filter forms hold kernel_table match_live netns_find; do
+	for t in conntrack crash filter forms kernel_table match_live netns_find; do
 		[ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
 	done
 	run "$here/vm/modules.sh" "${live[@]}" "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" \
