@@ -48,7 +48,7 @@ if [ "${1:-}" = -l ]; then
 	exit
 fi
 
-: "${BPFILTER:?}" "${BUILD:?}"
+: "${BPFILTER:?}" "${BUILD:?}" "${PART:?}"
 T=$BUILD/selftests
 lab=$here/in_lab.sh
 
@@ -76,6 +76,9 @@ verbose() {
 	exit
 }
 
+# Not before modules.sh, which wants a machine where nothing is loaded.
+[[ ${TESTS:-$PART} == *modules.sh* || ${TESTS:-$PART} == run ]] || "$here/vm/keep_hooks.sh" >/dev/null
+
 if [ -n "${TESTS:-}" ]; then
 	IFS=, read -ra tests <<<"$TESTS"
 	# Most tests expect a machine where iptables has been called: it is what loads ip_tables.
@@ -84,7 +87,7 @@ if [ -n "${TESTS:-}" ]; then
 	run "${tests[@]}"
 fi
 
-case ${PART:?} in
+case $PART in
 run)
 	# Without the module. Of the unit tests those that need a kernel; the others say the same
 	# everywhere. What is about user space is left to the machines with the module.
@@ -92,7 +95,7 @@ run)
 	for t in conntrack crash filter forms kernel_table match_live netns_find; do
 		[ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
 	done
-	run "$here/vm/modules.sh" "${live[@]}" "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" \
+	run "$here/vm/modules.sh" "$here/vm/keep_hooks.sh" "${live[@]}" "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" \
 		"$here/e2e/errors.sh" "$here/e2e/persist.sh 5" "$here/e2e/transport.sh" \
 		"$lab $T/differential --sets=24 --packets=500 --seed=1"
 	;;
