@@ -342,8 +342,10 @@ static int bf_ask(struct bf_request *req)
 	spin_lock(&bf_lock);
 	req->head.id = ++bf_next_id;
 	bf_move(req, BF_PENDING, &bf_pending);
-	bf_start_helper();
-	bf_finish_openers();
+	if (req->tgid == bf_opener)
+		bf_finish(req, BF_TO_KERNEL);
+	else
+		bf_start_helper();
 	spin_unlock(&bf_lock);
 	wake_up(&bf_wait);
 
@@ -627,7 +629,7 @@ static int bf_intercept(void)
 	int err;
 
 	lockdep_assert_held(&bf_mutex);
-	if (bf_intercepting)
+	if (bf_intercepting || bf_yielding)
 		return 0;
 	bf_set_range(IPT_BASE_CTL, IPT_BASE_CTL);
 	err = nf_register_sockopt(&bf_sockopts);
@@ -647,6 +649,7 @@ static void bf_stop_intercepting(void)
 	if (bf_intercepting)
 		nf_unregister_sockopt(&bf_sockopts);
 	WRITE_ONCE(bf_intercepting, false);
+	bf_yielding = false;
 }
 
 /* ip_tables, when it is loaded after us, could not register its entry if ours were there. */

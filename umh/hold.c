@@ -21,7 +21,7 @@
  * for as long as this thread runs: there, only so many are let go at a time as fit in. When
  * the line is nearly empty the rules, and only the rules, are removed; what was still waiting at
  * that instant can be overtaken by what arrives within the next microseconds, and by nothing else.
- * The hooks have to stay for now, because the kernel drops every queued packet of the
+ * The hooks have to stay until then, because the kernel drops every queued packet of the
  * namespace when any hook is unregistered (nf_queue_nf_hook_drop()). A grace period later no
  * packet can be on its way into the queue; it is emptied once more, and the table goes. For the
  * same reason no hook may be unregistered between begin and end: attach, clear, but do not

@@ -90,7 +90,7 @@ void bf_wire_reader_free(struct bf_wire_reader *r);
 /**
  * bf_wire_reader_head - read on until the head is complete
  *
- * Returns 1 when it is, 0 if the socket has no more for now, -ECONNRESET if the peer is gone,
+ * Returns 1 when it is, 0 if the socket has no more yet, -ECONNRESET if the peer is gone,
  * -EPROTO if this is not a request.
  */
 int bf_wire_reader_head(struct bf_wire_reader *r, int sk);

@@ -147,36 +147,36 @@ TEST_F(ip, interfaces)
 {
 	static const struct {
 		const char *name;
-		const char *mask; /* one character a byte of 0xff; '.' is 0, '4' is 0x0f */
+		const char *mask; /* a character a byte: '#' is 0xff, '.' is 0, '4' is 0x0f */
 		const char *packet;
 		int match, inverted;
 	} v[] = {
-		{"eth0", "XXXXX", "eth0", BF_MATCH, BF_NO_MATCH},
-		{"eth0", "XXXXX", "eth1", BF_NO_MATCH, BF_MATCH},
-		{"eth0", "XXXXX", "eth00", BF_NO_MATCH, BF_MATCH},
-		{"eth0", "XXXXX", "", BF_NO_MATCH, BF_MATCH},
+		{"eth0", "#####", "eth0", BF_MATCH, BF_NO_MATCH},
+		{"eth0", "#####", "eth1", BF_NO_MATCH, BF_MATCH},
+		{"eth0", "#####", "eth00", BF_NO_MATCH, BF_MATCH},
+		{"eth0", "#####", "", BF_NO_MATCH, BF_MATCH},
 		/* eth+ */
-		{"eth", "XXX", "eth1", BF_MATCH, BF_NO_MATCH},
-		{"eth", "XXX", "ppp1", BF_NO_MATCH, BF_MATCH},
+		{"eth", "###", "eth1", BF_MATCH, BF_NO_MATCH},
+		{"eth", "###", "ppp1", BF_NO_MATCH, BF_MATCH},
 		/* any, and its inversion */
 		{"", "", "eth1", BF_MATCH, BF_NO_MATCH},
 		{"", "", "", BF_MATCH, BF_NO_MATCH},
 		{"eth0", "", "lo", BF_MATCH, BF_NO_MATCH},
 		/* no interface at this hook, asked for by its empty name */
-		{"", "X", "", BF_MATCH, BF_NO_MATCH},
-		{"", "X", "lo", BF_NO_MATCH, BF_MATCH},
+		{"", "#", "", BF_MATCH, BF_NO_MATCH},
+		{"", "#", "lo", BF_NO_MATCH, BF_MATCH},
 		/* each of the four words alone makes the difference */
-		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmno", BF_MATCH, BF_NO_MATCH},
-		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcXefghijklmno", BF_NO_MATCH, BF_MATCH},
-		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefgXijklmno", BF_NO_MATCH, BF_MATCH},
-		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijkXmno", BF_NO_MATCH, BF_MATCH},
-		{"abcdefghijklmno", "XXXXXXXXXXXXXXXX", "abcdefghijklmnX", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "################", "abcdefghijklmno", BF_MATCH, BF_NO_MATCH},
+		{"abcdefghijklmno", "################", "abcXefghijklmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "################", "abcdefgXijklmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "################", "abcdefghijkXmno", BF_NO_MATCH, BF_MATCH},
+		{"abcdefghijklmno", "################", "abcdefghijklmnX", BF_NO_MATCH, BF_MATCH},
 		/* holes in the mask; name bytes under a hole do not count */
-		{"aXcdeXghijklmno", "X.XXX.XX", "abcdefgh", BF_MATCH, BF_NO_MATCH},
-		{"abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijklz", BF_MATCH, BF_NO_MATCH},
-		{"abcdXXXXijklmno", "XXXX....XXXX", "abcdefghijkzz", BF_NO_MATCH, BF_MATCH},
-		{"....efgh", "....XXXX", "zzzzefgh", BF_MATCH, BF_NO_MATCH},
-		{"....efgh", "....XXXX", "zzzzefgz", BF_NO_MATCH, BF_MATCH},
+		{"aXcdeXghijklmno", "#.###.##", "abcdefgh", BF_MATCH, BF_NO_MATCH},
+		{"abcdXXXXijklmno", "####....####", "abcdefghijklz", BF_MATCH, BF_NO_MATCH},
+		{"abcdXXXXijklmno", "####....####", "abcdefghijkzz", BF_NO_MATCH, BF_MATCH},
+		{"....efgh", "....####", "zzzzefgh", BF_MATCH, BF_NO_MATCH},
+		{"....efgh", "....####", "zzzzefgz", BF_NO_MATCH, BF_MATCH},
 		/* half a byte */
 		{"1", "4", "a", BF_MATCH, BF_NO_MATCH},
 		{"1", "4", "b", BF_NO_MATCH, BF_MATCH},
@@ -187,7 +187,7 @@ TEST_F(ip, interfaces)
 		unsigned char mask[IFNAMSIZ] = "";
 
 		for (j = 0; v[i].mask[j]; j++)
-			mask[j] = v[i].mask[j] == 'X' ? 0xff : v[i].mask[j] == '4' ? 0x0f : 0;
+			mask[j] = v[i].mask[j] == '#' ? 0xff : v[i].mask[j] == '4' ? 0x0f : 0;
 		memset(&IP, 0, sizeof(IP));
 		strcpy(IP.iniface, v[i].name);
 		memcpy(IP.iniface_mask, mask, IFNAMSIZ);
