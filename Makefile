@@ -10,7 +10,7 @@ CC	?= gcc
 CFLAGS	?= -O2 -g
 PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format
-PKGS	:= libbpf libnl-3.0
+PKGS	:= libbpf libnl-3.0 libpcap
 
 # Evaluated when a recipe first needs it: on a fresh machine pkg-config comes with the set-up step.
 pkg	= $(eval pkg := $$(shell $(PKG_CONFIG) --cflags $(PKGS)))$(pkg)
@@ -64,7 +64,7 @@ $(B)/obj/%.o: %.c
 # --- the module --------------------------------------------------------------------------------
 
 KDIR	?= /lib/modules/$(shell uname -r)/build
-MODULE_SRC := bpfilter_kern.c Kbuild include/uapi/bpfilter.h
+MODULE_SRC := bpfilter_kern.c bpfilter_ask.c bpfilter_ask.h Kbuild include/uapi/bpfilter.h
 
 # In a copy, since kbuild writes beside the source.
 .PHONY: module
@@ -93,18 +93,23 @@ $(B)/selftests/unit/%: $(B)/obj/selftests/unit/%.o $(UNIT_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs) $(LDLIBS)
 
-# The functions that two of them let fail: see selftests/unit/faults.h.
+# The functions that five of them let fail: see selftests/unit/faults.h.
 FAULTS	:= malloc calloc realloc reallocarray strdup bpf_map_create bpf_prog_load bpf_btf_load \
 	bpf_prog_bind_map bpf_prog_test_run_opts bpf_map_update_elem bpf_map_delete_elem \
 	bpf_map_lookup_elem bpf_obj_pin bpf_obj_get bpf_obj_get_info_by_fd bpf_prog_get_fd_by_id \
 	bpf_map_get_fd_by_id btf__new_empty btf__add_func btf__add_func_proto \
 	btf__load_vmlinux_btf mmap syscall mkdir fopen socket bind getsockname getsockopt \
 	setsockopt sendmsg recv unlink rmdir
-$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_crash: \
+$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_faults_edge $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_tree \
+	$(B)/selftests/unit/test_tree_update: \
 	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTS))
+# And those by which the kernel is tried.
+TRIED	:= $(FAULTS) unshare pthread_create sendto ioctl
+$(B)/selftests/unit/test_trial: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(TRIED))
 # And those behind which they find a module where there is none: fake_module.h.
-FAKED	:= bf_env_kernel bf_device_ns_set bf_device_ns_get bf_device_sync
-$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_filter: \
+FAKED	:= bf_env_kernel bf_device_ns_set bf_device_ns_get bf_device_ns_asks bf_device_questions \
+	bf_device_ns_lost bf_device_questions_now bf_device_sync
+$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_faults_edge $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_filter: \
 	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAKED))
 # And those that make up the device for another: fake_device.h.
 DEVICE	:= access open close readv writev ioctl malloc calloc realloc
@@ -114,12 +119,12 @@ define tool_rule
 $(B)/selftests/$(1): $(call tool_obj,$(1)) $(LIB_OBJ)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(libs) -lpcap $$(LDLIBS)
+	$$(q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(libs) -lm $$(LDLIBS)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
 # The two headers of the kernel's test harness are not part of this project: they come out of
-# the Debian package.
+# the Debian package. A test may take longer than the 30 seconds there: in an emulated machine, and with sanitizers.
 KSRC	= $(firstword $(wildcard /usr/src/linux-source-6.1.tar.xz /usr/src/linux-source-*.tar.xz))
 kself	= $(patsubst %.tar.xz,%,$(notdir $(KSRC)))/tools/testing/selftests
 
@@ -129,6 +134,7 @@ $(B)/kselftest/.unpacked:
 	@test -n "$(KSRC)" || { echo "no /usr/src/linux-source-*.tar.xz: run \"make setup\" as root" >&2; exit 1; }
 	$(q)tar -xJf $(KSRC) -C $(@D) --strip-components=4 --occurrence=1 \
 		$(kself)/kselftest.h $(kself)/kselftest_harness.h
+	$(q)sed -i 's/^\(#define TEST_TIMEOUT_DEFAULT\) 30$$/\1 240/' $(@D)/kselftest_harness.h
 	@touch $@
 $(KSELFTEST): $(B)/kselftest/.unpacked ;
 
@@ -156,7 +162,7 @@ fi
 endef
 
 # Each runs the set-up step first, then make again, which then finds what was installed.
-.PHONY: demo check bench soak setup
+.PHONY: demo check bench bench-quick soak setup
 demo: setup-demo
 	@$(MAKE) --no-print-directory all
 	@$(demo_module)
@@ -166,9 +172,14 @@ check: setup-check
 	@$(MAKE) --no-print-directory all tests
 	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh check
 
-bench: setup-check
+bench bench-quick: setup-bench
 	@$(MAKE) --no-print-directory all tests
-	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh bench
+	@BPFILTER=$(abspath $(B)/bpfilter) BUILD=$(abspath $(B)) selftests/suite.sh $@
+
+# What the last "make bench" found, into docs/bench and the README.
+.PHONY: bench-publish
+bench-publish:
+	@selftests/bench/publish.sh $(B)/bench/full
 
 soak: setup-check
 	@$(MAKE) --no-print-directory all tests
@@ -191,17 +202,19 @@ check-module: setup-check-vm
 
 setup: setup-check
 
-.PHONY: setup-demo setup-check setup-check-vm setup-check-install
-setup-demo setup-check setup-check-vm setup-check-install: setup-%:
+.PHONY: setup-demo setup-check setup-bench setup-check-vm setup-check-install
+setup-demo setup-check setup-bench setup-check-vm setup-check-install: setup-%:
 	@tools/setup.sh $* $(B)
 
-# The README's tables of matches and targets, from the registry.
+# The tables in documents that come out of the code: the registry's, and the device's numbers.
+generated = printf '%s\n' 'matches README.md' 'targets README.md' \
+	'constants docs/device-protocol.md' 'structures docs/device-protocol.md'
 .PHONY: readme
 readme: $(B)/selftests/support
-	$(q)for t in matches targets; do \
+	$(q)$(generated) | while read -r t file; do \
 		$< $$t >$(B)/support.md; \
 		sed -i -e "/^<!-- $$t -->\$$/,/^<!-- end -->\$$/{/^|/d}" \
-			-e "/^<!-- $$t -->\$$/r $(B)/support.md" README.md; \
+			-e "/^<!-- $$t -->\$$/r $(B)/support.md" $$file; \
 	done
 
 # The same binary and the same tests, with the address and undefined behaviour sanitizers.
@@ -227,7 +240,13 @@ install uninstall:
 
 # In a Debian tree of its own, below $(B)/install.
 check-install: setup-check-install
-	@BUILD=$(abspath $(B)) selftests/run.sh -t 1800 selftests/install/install.sh
+	@BUILD=$(abspath $(B)) selftests/run.sh -t 1800 selftests/install/install.sh selftests/install/deb.sh
+
+# Debian packages, of the tool and of the module for DKMS.
+DEB_VERSION ?=
+.PHONY: deb
+deb:
+	@packaging/deb.sh $(B)/deb $(DEB_VERSION)
 
 .PHONY: clean
 clean:
@@ -238,18 +257,21 @@ help:
 	@echo 'make               build $(B)/bpfilter'
 	@echo 'make module        build $(B)/module/bpfilter.ko for the running kernel, or KDIR=DIR'
 	@echo 'sudo make demo     see it work: sets up, builds, runs in namespaces of its own (1 min)'
-	@echo 'sudo make check    the tests (5 to 8 min)'
+	@echo 'sudo make check    the tests (3 to 5 min)'
 	@echo 'sudo make check-vm the same in virtual machines with Debian'"'"'s Linux 6.1, 6.12 and 7.2, or'
 	@echo '                   KERNEL=6.12 alone; TESTS=PROGRAM,... instead of all; JOBS=2 at a time'
 	@echo 'sudo make check-module  checkpatch and sparse about the module'
-	@echo 'sudo make bench    what a packet and a replace cost, beside the kernel'"'"'s ip_tables'
+	@echo 'sudo make bench    what packets, updates and memory cost, beside ip_tables and nftables (12 min);'
+	@echo '                   bench-quick: fewer sizes (2 min)'
+	@echo 'make bench-publish put the results of "make bench" into docs/bench and README.md'
 	@echo 'sudo make soak     compare with the kernel, new random tables until stopped'
 	@echo 'sudo make setup    only install the Debian packages that the above need'
 	@echo 'make asan          build $(B)-asan/ with the address and undefined behaviour sanitizers'
-	@echo 'make readme        bring the tables of matches and targets in README.md up to date'
+	@echo 'make readme        bring the tables in README.md and docs that come out of the code up to date'
 	@echo 'make format-check  does clang-format agree?'
 	@echo 'make install       to PREFIX=$(PREFIX), under DESTDIR if that is set, with the module'
 	@echo '                   (MODULE=none: without); also: uninstall, and check-install, its test'
+	@echo 'make deb           Debian packages in $(B)/deb, of DEB_VERSION if that is set'
 	@echo 'make clean         remove $(B)/ and $(B)-asan/'
 	@echo
 	@echo 'V=1 shows whole commands, B=DIR builds elsewhere.'

@@ -6,7 +6,8 @@
  * for table "filter", and what concerns a namespace whose filter table ip_tables has, goes on to
  * ip_tables. The rest becomes a request, which the helper reads from /dev/bpfilter and answers
  * there (uapi/bpfilter.h). In namespaces where the helper asks for it, this module has hooks at
- * ip_tables' filter priority, too, which run the BPF program that the helper hands over.
+ * ip_tables' filter priority, too, which run the BPF program that the helper hands over, and answer
+ * what it asks of the kernel's own matches (bpfilter_ask.h).
  *
  * A request is on one of two lists, or on none when it is finished:
  *
@@ -27,6 +28,8 @@
 #include <linux/completion.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/kmod.h>
 #include <linux/kref.h>
 #include <linux/miscdevice.h>
@@ -38,6 +41,7 @@
 #include <linux/proc_fs.h>
 #include <linux/proc_ns.h>
 #include <linux/uio.h>
+#include <net/inet_sock.h>
 #include <net/ip.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
@@ -51,10 +55,14 @@
 
 #include <asm/ioctls.h>
 
+#include "bpfilter_ask.h"
 #include "uapi/bpfilter.h"
 
 /* As in x_tables.c. */
 #define BF_MAX_TABLE_SIZE (512 * 1024 * 1024)
+
+/* All of BPFILTER_WANT_TYPE(). */
+#define BF_WANT_TYPES (0x3fU << 4)
 
 /* Not an errno: ip_tables is to answer. */
 #define BF_TO_KERNEL 1
@@ -146,19 +154,25 @@ static struct nf_sockopt_ops *bf_ip_tables;
  * struct bf_run - what runs at the hooks of a namespace
  * @prog: held
  * @want: BPFILTER_WANT_*
+ * @asking: held; NULL if @prog has no questions
+ * @questions: held, likewise
  */
 struct bf_run {
 	struct bpf_prog *prog;
 	u32 want;
+	struct bpf_prog *asking;
+	struct bf_questions *questions;
 };
 
 /**
  * struct bf_net - a network namespace
+ * @lost: notes of programs beyond what there is room for
  * @flags: BPFILTER_NS_*, changed under bf_mutex; not 0: the module is held
  * @run: NULL: packets are accepted
  * @ops: registered if @flags has BPFILTER_NS_HOOK
  */
 struct bf_net {
+	atomic64_t lost;
 	u32 flags;
 	struct bf_run __rcu *run;
 	struct nf_hook_ops ops[3];
@@ -675,12 +689,12 @@ static struct notifier_block bf_module_nb = { .notifier_call = bf_module_event }
 
 /* --- the hooks ------------------------------------------------------------------------------ */
 
-static void bf_describe_l4(struct bpfilter_packet *p, const struct sk_buff *skb)
+static void bf_describe_l4(struct bpfilter_packet *p, const struct sk_buff *skb, u32 want)
 {
 	u8 buf[20];
 	const u8 *l4;
 
-	if (p->fragoff || p->l4len < 4)
+	if ((p->fragoff && !(want & BPFILTER_WANT_FRAGMENTS)) || p->l4len < 4)
 		return;
 	l4 = skb_header_pointer(skb, skb_network_offset(skb) + p->thoff,
 				p->l4len >= 20 ? 20 : p->l4len >= 8 ? 8 : 4, buf);
@@ -688,8 +702,10 @@ static void bf_describe_l4(struct bpfilter_packet *p, const struct sk_buff *skb)
 		return;
 	p->sport = get_unaligned_be16(l4);
 	p->dport = get_unaligned_be16(l4 + 2);
-	if (p->l4len >= 8)
+	if (p->l4len >= 8) {
 		p->icmp = get_unaligned_be16(l4);
+		p->spi = get_unaligned_be32(l4 + 4);
+	}
 	if (p->l4len >= 20)
 		p->tcp_flags = l4[13];
 }
@@ -726,6 +742,9 @@ static void bf_describe_ct(struct bpfilter_packet *p, const struct sk_buff *skb)
 	p->ct_repl_sport = ntohs(repl->src.u.all);
 	p->ct_repl_dport = ntohs(repl->dst.u.all);
 	p->ct_expires = nf_ct_expires(ct) / HZ;
+#ifdef CONFIG_NF_CONNTRACK_MARK
+	p->ct_mark = READ_ONCE(ct->mark);
+#endif
 }
 #else
 static void bf_describe_ct(struct bpfilter_packet *p, const struct sk_buff *skb)
@@ -749,12 +768,53 @@ static void bf_describe_types(struct bpfilter_packet *p, const struct iphdr *iph
 							   dir ? iph->daddr : iph->saddr);
 }
 
+/* As xt_length.c, xt_mac.c and others. */
+static void bf_describe_header(struct bpfilter_packet *p, const struct sk_buff *skb,
+			       const struct iphdr *iph)
+{
+	const u8 *mac = skb_mac_header(skb);
+
+	p->header = (u32)iph->ttl << 24 | iph->tos << 16 | skb->pkt_type;
+	/* skb_ip_totlen(), which not all kernels have. */
+	p->tot_len = ntohs(iph->tot_len);
+	if (!p->tot_len && skb_is_gso(skb) && skb_is_gso_tcp(skb))
+		p->tot_len = skb->len;
+	p->cpu = raw_smp_processor_id();
+	if (!skb->dev || skb->dev->type != ARPHRD_ETHER || mac < skb->head ||
+	    mac + ETH_HLEN > skb->data)
+		return;
+	p->mac[0] = get_unaligned_be32(mac + ETH_ALEN);
+	p->mac[1] = get_unaligned_be16(mac + ETH_ALEN + 4) << 16 | 1;
+}
+
+/* As xt_owner.c, which is for senders alone: other packets' sockets may be in TIME_WAIT. */
+static void bf_describe_owner(struct bpfilter_packet *p, const struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	struct sock *sk = skb_to_full_sk(skb);
+
+	if (state->hook != NF_INET_LOCAL_OUT || !sk || !sk_fullsock(sk) || !sk->sk_socket ||
+	    !net_eq(state->net, sock_net(sk)))
+		return;
+	read_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_socket)
+		p->owner = 1;
+	if (sk->sk_socket && sk->sk_socket->file) {
+		const struct cred *cred = sk->sk_socket->file->f_cred;
+
+		p->owner |= 2;
+		p->uid = __kuid_val(cred->fsuid);
+		p->gid = __kgid_val(cred->fsgid);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
 static void bf_describe(struct bpfilter_packet *p, const struct sk_buff *skb,
 			const struct nf_hook_state *state, u32 want)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	memset(p, 0, sizeof(*p));
+	memset(p, 0, offsetof(struct bpfilter_packet, known));
 	p->saddr = ntohl(iph->saddr);
 	p->daddr = ntohl(iph->daddr);
 	p->protocol = iph->protocol;
@@ -764,35 +824,106 @@ static void bf_describe(struct bpfilter_packet *p, const struct sk_buff *skb,
 	p->l4len = p->len > p->thoff ? p->len - p->thoff : 0;
 	p->mark = skb->mark;
 	p->hook = state->hook;
-	bf_describe_l4(p, skb);
+	bf_describe_l4(p, skb, want);
 	if (state->in)
 		memcpy(p->in, state->in->name, sizeof(p->in));
 	if (state->out)
 		memcpy(p->out, state->out->name, sizeof(p->out));
 	if (want & BPFILTER_WANT_CT)
 		bf_describe_ct(p, skb);
-	if (want & ~BPFILTER_WANT_CT)
+	if (want & BPFILTER_WANT_HEADER)
+		bf_describe_header(p, skb, iph);
+	if (want & BPFILTER_WANT_OWNER)
+		bf_describe_owner(p, skb, state);
+	if (want & BF_WANT_TYPES)
 		bf_describe_types(p, iph, state, want);
 }
 
+/* What a program has noted: see struct bpfilter_ns. */
+struct bf_notes {
+	u64 list;
+	u32 nr;
+};
+
 /* The program may use all of cb[], where the stack keeps what it knows of the packet. */
+static u32 bf_hook_run(const struct bpf_prog *prog, struct sk_buff *skb,
+		       const struct bpfilter_packet *packet, struct bf_notes *notes)
+{
+	u64 address = (unsigned long)packet;
+	char cb[sizeof(skb->cb)];
+	u8 *shown = bpf_skb_cb(skb);
+	u32 ret;
+
+	memcpy(cb, skb->cb, sizeof(cb));
+	bpf_compute_data_pointers(skb);
+	memcpy(shown, &address, sizeof(address));
+	memset(shown + sizeof(address), 0, BPF_SKB_CB_LEN - sizeof(address));
+	ret = bpf_prog_run_pin_on_cpu(prog, skb);
+	memcpy(&notes->list, shown + sizeof(address), sizeof(notes->list));
+	memcpy(&notes->nr, shown + sizeof(address) + sizeof(notes->list), sizeof(notes->nr));
+	memcpy(skb->cb, cb, sizeof(cb));
+	return ret;
+}
+
+/* Until nothing is asked any more: each turn has one more answer, or is the last one. */
+static u32 bf_hook_ask(const struct bf_run *run, struct sk_buff *skb,
+		       const struct nf_hook_state *state, struct bpfilter_packet *packet,
+		       struct bf_notes *notes)
+{
+	u32 mark = skb->mark, n, ret;
+
+	memset(packet->known, 0, sizeof(packet->known));
+	memset(packet->yes, 0, sizeof(packet->yes));
+	local_bh_disable();
+	for (n = 0;; n++) {
+		ret = bf_hook_run(run->asking, skb, packet, notes);
+		if ((ret & ~(BPFILTER_QUESTIONS_MAX - 1)) != BPFILTER_ASK) {
+			skb->mark = mark;
+			ret = bf_hook_run(run->prog, skb, packet, notes);
+			break;
+		}
+		if (!bf_questions_ask(run->questions, ret - BPFILTER_ASK, n, skb, state, packet)) {
+			notes->nr = 0;
+			break;
+		}
+		skb->mark = mark;
+	}
+	local_bh_enable();
+	return ret;
+}
+
+/* The last ones are in the list, the very last in the lowest byte. */
+static void bf_hook_effects(struct bf_net *bn, const struct bf_run *run, struct sk_buff *skb,
+			    const struct nf_hook_state *state,
+			    const struct bpfilter_packet *packet, const struct bf_notes *notes)
+{
+	u32 kept = min_t(u32, notes->nr, sizeof(notes->list)), i;
+
+	atomic64_add(notes->nr - kept, &bn->lost);
+	local_bh_disable();
+	for (i = kept; i-- > 0;) {
+		u8 number = notes->list >> (8 * i);
+
+		bf_questions_run(run->questions, number - 1, skb, state, packet);
+	}
+	local_bh_enable();
+}
+
 static unsigned int bf_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	const struct bf_net *bn = priv;
+	struct bf_net *bn = priv;
 	const struct bf_run *run = rcu_dereference(bn->run);
 	struct bpfilter_packet packet;
-	u64 address = (unsigned long)&packet;
-	char cb[sizeof(skb->cb)];
+	struct bf_notes notes;
 	u32 verdict;
 
 	if (!run)
 		return NF_ACCEPT;
 	bf_describe(&packet, skb, state, run->want);
-	memcpy(cb, skb->cb, sizeof(cb));
-	bpf_compute_data_pointers(skb);
-	memcpy(bpf_skb_cb(skb), &address, sizeof(address));
-	verdict = bpf_prog_run_pin_on_cpu(run->prog, skb);
-	memcpy(skb->cb, cb, sizeof(cb));
+	verdict = run->asking ? bf_hook_ask(run, skb, state, &packet, &notes) :
+				bf_hook_run(run->prog, skb, &packet, &notes);
+	if (unlikely(notes.nr) && run->questions)
+		bf_hook_effects(bn, run, skb, state, &packet, &notes);
 	return verdict == NF_ACCEPT ? NF_ACCEPT : NF_DROP;
 }
 
@@ -820,29 +951,63 @@ static int bf_register_hooks(struct net *net, struct bf_net *bn)
 
 static void bf_run_free(struct bf_run *run)
 {
-	if (run)
+	if (!run)
+		return;
+	if (run->prog)
 		bpf_prog_put(run->prog);
+	if (run->asking)
+		bpf_prog_put(run->asking);
+	bf_questions_put(run->questions);
 	kfree(run);
 }
 
-static struct bf_run *bf_run_new(int fd, u32 want)
+/* The program of a descriptor, held, into @prog; unchanged on error. */
+static int bf_run_prog(int fd, struct bpf_prog **prog)
+{
+	struct bpf_prog *p = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_SCHED_CLS, false);
+
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	*prog = p;
+	return 0;
+}
+
+static int bf_run_questions(struct bf_run *run, const struct bpfilter_ns *ns, const struct net *net)
+{
+	struct bf_questions *q;
+	int err;
+
+	if (ns->questions < 0)
+		return ns->asking < 0 ? 0 : -EINVAL;
+	err = ns->asking < 0 ? 0 : bf_run_prog(ns->asking, &run->asking);
+	if (err)
+		return err;
+	q = bf_questions_get(ns->questions, net);
+	if (IS_ERR(q))
+		return PTR_ERR(q);
+	run->questions = q;
+	return 0;
+}
+
+/* NULL: nothing is to run. */
+static struct bf_run *bf_run_new(const struct bpfilter_ns *ns, const struct net *net)
 {
 	struct bf_run *run;
-	struct bpf_prog *prog;
+	int err;
 
-	if (fd < 0)
-		return NULL;
-	prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_SCHED_CLS, false);
-	if (IS_ERR(prog))
-		return ERR_CAST(prog);
-	run = kmalloc(sizeof(*run), GFP_KERNEL);
-	if (!run) {
-		bpf_prog_put(prog);
+	if (ns->prog < 0)
+		return ns->asking < 0 && ns->questions < 0 ? NULL : ERR_PTR(-EINVAL);
+	run = kzalloc(sizeof(*run), GFP_KERNEL);
+	if (!run)
 		return ERR_PTR(-ENOMEM);
-	}
-	run->prog = prog;
-	run->want = want;
-	return run;
+	run->want = ns->want;
+	err = bf_run_prog(ns->prog, &run->prog);
+	if (!err)
+		err = bf_run_questions(run, ns, net);
+	if (!err)
+		return run;
+	bf_run_free(run);
+	return ERR_PTR(err);
 }
 
 static void bf_set_flags(struct bf_net *bn, u32 flags)
@@ -898,14 +1063,14 @@ static int bf_ioctl_ns_set(const struct bpfilter_ns *ns)
 
 	if (flags & ~(BPFILTER_NS_OWNED | BPFILTER_NS_MOVING | BPFILTER_NS_HOOK))
 		return -EINVAL;
-	if (!(ns->flags & BPFILTER_NS_KEEP))
-		run = bf_run_new(ns->prog, ns->want);
-	if (IS_ERR(run))
-		return PTR_ERR(run);
 	net = get_net_ns_by_fd(ns->netns);
-	if (IS_ERR(net)) {
-		bf_run_free(run);
+	if (IS_ERR(net))
 		return PTR_ERR(net);
+	if (!(ns->flags & BPFILTER_NS_KEEP))
+		run = bf_run_new(ns, net);
+	if (IS_ERR(run)) {
+		put_net(net);
+		return PTR_ERR(run);
 	}
 	mutex_lock(&bf_mutex);
 	err = bf_net_set(net, flags, ns->flags & BPFILTER_NS_KEEP, run);
@@ -930,9 +1095,44 @@ static int bf_ioctl_ns_get(struct bpfilter_ns *ns)
 	ns->flags = bn->flags;
 	ns->prog = run ? run->prog->aux->id : 0;
 	ns->want = run ? run->want : 0;
+	ns->asking = run && run->asking ? run->asking->aux->id : 0;
+	ns->questions = run && run->questions ? bf_questions_nr(run->questions) : 0;
+	ns->lost = atomic64_read(&bn->lost);
 	mutex_unlock(&bf_mutex);
 	put_net(net);
 	return 0;
+}
+
+static int bf_ioctl_questions(struct bpfilter_questions __user *user)
+{
+	struct bpfilter_questions arg;
+	int ret;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	ret = bf_questions_new(&arg);
+	if (ret < 0 && put_user(arg.failed, &user->failed))
+		return -EFAULT;
+	return ret;
+}
+
+static int bf_ioctl_questions_now(int netns)
+{
+	struct net *net = get_net_ns_by_fd(netns);
+	const struct bf_run *run;
+	struct bf_net *bn;
+	int fd = -ENOENT;
+
+	if (IS_ERR(net))
+		return PTR_ERR(net);
+	bn = net_generic(net, bf_net_id);
+	mutex_lock(&bf_mutex);
+	run = rcu_dereference_protected(bn->run, lockdep_is_held(&bf_mutex));
+	if (run && run->questions)
+		fd = bf_questions_fd(run->questions);
+	mutex_unlock(&bf_mutex);
+	put_net(net);
+	return fd;
 }
 
 static void __net_exit bf_net_pre_exit(struct net *net)
@@ -1198,6 +1398,7 @@ static long bf_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *user = (void __user *)arg;
 	struct bpfilter_ns ns;
 	u32 version;
+	s32 netns;
 	u64 id;
 	int err;
 
@@ -1226,6 +1427,12 @@ static long bf_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case BPFILTER_IOC_STOP:
 		return bf_ioctl_stop();
+	case BPFILTER_IOC_QUESTIONS:
+		return bf_ioctl_questions(user);
+	case BPFILTER_IOC_QUESTIONS_NOW:
+		if (copy_from_user(&netns, user, sizeof(netns)))
+			return -EFAULT;
+		return bf_ioctl_questions_now(netns);
 	case FIONREAD:
 		return put_user(bf_next_size(), (int __user *)user);
 	}
@@ -1261,9 +1468,12 @@ static int __init bf_init(void)
 	 * "modprobe -r" would want to remove that, too.
 	 */
 	request_module("ip_tables");
-	err = register_pernet_subsys(&bf_net_ops);
+	err = bf_questions_init();
 	if (err)
 		return err;
+	err = register_pernet_subsys(&bf_net_ops);
+	if (err)
+		goto fail_questions;
 	err = misc_register(&bf_device);
 	if (err)
 		goto fail_pernet;
@@ -1283,6 +1493,8 @@ fail_device:
 	misc_deregister(&bf_device);
 fail_pernet:
 	unregister_pernet_subsys(&bf_net_ops);
+fail_questions:
+	bf_questions_exit();
 	return err;
 }
 
@@ -1294,6 +1506,7 @@ static void __exit bf_exit(void)
 	unregister_module_notifier(&bf_module_nb);
 	misc_deregister(&bf_device);
 	unregister_pernet_subsys(&bf_net_ops);
+	bf_questions_exit();
 	cancel_work_sync(&bf_start_work);
 	if (bf_ip_tables)
 		module_put(bf_ip_tables->owner);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,8 @@ static int drop_dead_code(struct bf_asm *a)
 		globals |= (a->globals >> i & 1) << functions;
 		a->functions[functions++] = moved[a->functions[i]];
 	}
+	if (a->listing)
+		bf_listing_move(a->listing, moved);
 	a->nr_functions = functions;
 	a->globals = globals;
 	a->nr_insns = n;
@@ -324,6 +327,12 @@ void bf_jif32i(struct bf_asm *a, int op, int dst, uint32_t imm, int label)
 	emit(a, BPF_JMP32 | op | BPF_K, dst, 0, 0, imm);
 }
 
+void bf_may_goto(struct bf_asm *a, int label)
+{
+	refer(a, label);
+	emit(a, BPF_JMP | 0xe0 /* BPF_JCOND */, 0, 0, 0, 0);
+}
+
 void bf_exit(struct bf_asm *a)
 {
 	emit(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
@@ -337,6 +346,12 @@ void bf_helper(struct bf_asm *a, int helper)
 void bf_kfunc(struct bf_asm *a, int32_t btf_id)
 {
 	emit(a, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, btf_id);
+}
+
+void bf_kfunc_ct(struct bf_asm *a, int32_t btf_id)
+{
+	/* The loader puts the module's BTF at 1 of the fd_array. */
+	emit(a, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, a->kernel->ct_btf_id ? 1 : 0, btf_id);
 }
 
 void bf_call(struct bf_asm *a, int label)
@@ -376,6 +391,11 @@ void bf_map(struct bf_asm *a, int dst, int map)
 	ld_imm64(a, dst, BPF_PSEUDO_MAP_FD, map);
 }
 
+void bf_map_value(struct bf_asm *a, int dst, int map)
+{
+	ld_imm64(a, dst, BPF_PSEUDO_MAP_VALUE, map);
+}
+
 void bf_raw(struct bf_asm *a, int src, int off)
 {
 	if (src != BPF_REG_1)
@@ -408,25 +428,45 @@ void bf_packet(struct bf_asm *a, int frame, int off_reg, uint32_t len)
 	bf_kfunc(a, a->kernel->kfunc_dynptr_slice);
 }
 
+/* bpf_dynptr_read(to, len, &dynptr, off, 0) */
+static void dynptr_read(struct bf_asm *a, int frame, int to, int off, int len)
+{
+	bf_mov(a, BPF_REG_1, frame);
+	bf_alui(a, BPF_ADD, BPF_REG_1, to);
+	bf_mov(a, BPF_REG_2, len);
+	bf_mov(a, BPF_REG_3, frame);
+	bf_alui(a, BPF_ADD, BPF_REG_3, BF_FRAME_DYNPTR);
+	bf_mov(a, BPF_REG_4, off);
+	bf_movi(a, BPF_REG_5, 0);
+	bf_helper(a, BPF_FUNC_dynptr_read);
+}
+
+/*
+ * bpf_skb_load_bytes(skb, off, to, len) at the module's hooks, where data begins with the IP header;
+ * bpf_skb_load_bytes_relative(skb, off, to, len, BPF_HDR_START_NET);
+ * bpf_xdp_load_bytes(xdp, l3 + off, to, len)
+ */
 void bf_packet_read(struct bf_asm *a, int frame, int to, int off, int len)
 {
 	if (a->attach == BF_ATTACH_LINK) {
-		/* bpf_dynptr_read(to, len, &dynptr, off, 0) */
-		bf_mov(a, BPF_REG_1, frame);
-		bf_alui(a, BPF_ADD, BPF_REG_1, to);
-		bf_mov(a, BPF_REG_2, len);
-		bf_mov(a, BPF_REG_3, frame);
-		bf_alui(a, BPF_ADD, BPF_REG_3, BF_FRAME_DYNPTR);
-		bf_mov(a, BPF_REG_4, off);
-		bf_movi(a, BPF_REG_5, 0);
-		bf_helper(a, BPF_FUNC_dynptr_read);
+		dynptr_read(a, frame, to, off, len);
 		return;
 	}
-	/* bpf_skb_load_bytes(skb, off, to, len) */
-	bf_ldx(a, BPF_DW, BPF_REG_1, frame, BF_FRAME_SKB);
 	bf_mov(a, BPF_REG_2, off);
+	if (a->trace)
+		bf_alui(a, BPF_ADD, BPF_REG_2, ETH_HLEN);
+	bf_mov(a, BPF_REG_4, len);
 	bf_mov(a, BPF_REG_3, frame);
 	bf_alui(a, BPF_ADD, BPF_REG_3, to);
-	bf_mov(a, BPF_REG_4, len);
-	bf_helper(a, BPF_FUNC_skb_load_bytes);
+	bf_ldx(a, BPF_DW, BPF_REG_1, frame, BF_FRAME_SKB);
+	if (a->attach == BF_ATTACH_TC) {
+		bf_movi(a, BPF_REG_5, BPF_HDR_START_NET);
+		bf_helper(a, BPF_FUNC_skb_load_bytes_relative);
+	} else if (a->attach == BF_ATTACH_XDP) {
+		bf_ldx(a, BPF_W, BPF_REG_5, frame, BF_FRAME_L3);
+		bf_alu(a, BPF_ADD, BPF_REG_2, BPF_REG_5);
+		bf_helper(a, BPF_FUNC_xdp_load_bytes);
+	} else {
+		bf_helper(a, BPF_FUNC_skb_load_bytes);
+	}
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ir.h"
+#include "ext.h"
 
 /* A label that bf_label() handed out and bf_label_here() has not placed yet. */
 #define UNPLACED UINT32_MAX
@@ -42,6 +42,8 @@ void bf_rule_free(struct bf_rule *r)
 	free(r->ops);
 	free(r->labels);
 	free(r->conds);
+	bf_effects_free(&r->effects);
+	bf_questions_free(&r->questions);
 	memset(r, 0, sizeof(*r));
 }
 
@@ -59,23 +61,26 @@ void bf_label_here(struct bf_rule *r, int label)
 		r->labels[label] = r->nr_ops;
 }
 
-static void add_op(struct bf_rule *r, const struct bf_op *op)
+/* Written where it stays: a table has some of these for each rule. */
+static void add_op(struct bf_rule *r, enum bf_op_code code, enum bf_field field, bool invert,
+		   int to, uint32_t a, uint32_t b)
 {
-	if (make_room(r, (void **)&r->ops, r->nr_ops, &r->max_ops, sizeof(*r->ops)))
-		r->ops[r->nr_ops++] = *op;
+	struct bf_op *op;
+
+	if (!make_room(r, (void **)&r->ops, r->nr_ops, &r->max_ops, sizeof(*r->ops)))
+		return;
+	op = &r->ops[r->nr_ops++];
+	op->code = code;
+	op->field = field;
+	op->invert = invert;
+	op->to = to;
+	op->a = a;
+	op->b = b;
 }
 
 void bf_eq(struct bf_rule *r, enum bf_field field, uint32_t mask, uint32_t value, bool invert,
 	   int to)
 {
-	const struct bf_op op = {
-		.code = BF_OP_EQ,
-		.field = field,
-		.invert = invert,
-		.to = to,
-		.a = mask,
-		.b = value,
-	};
 	/* What no key can change: bits that are asked for and masked away, no bits at all. */
 	bool constant = (value & ~mask) || !mask;
 	bool holds = !(value & ~mask);
@@ -86,19 +91,11 @@ void bf_eq(struct bf_rule *r, enum bf_field field, uint32_t mask, uint32_t value
 		bf_never(r, to);
 		return;
 	}
-	add_op(r, &op);
+	add_op(r, BF_OP_EQ, field, invert, to, mask, value);
 }
 
 void bf_range(struct bf_rule *r, enum bf_field field, uint32_t lo, uint32_t hi, bool invert, int to)
 {
-	const struct bf_op op = {
-		.code = BF_OP_RANGE,
-		.field = field,
-		.invert = invert,
-		.to = to,
-		.a = lo,
-		.b = hi,
-	};
 	uint32_t span = hi - lo;
 
 	if (lo > hi) {
@@ -111,31 +108,17 @@ void bf_range(struct bf_rule *r, enum bf_field field, uint32_t lo, uint32_t hi, 
 		bf_eq(r, field, ~span, lo, invert, to);
 		return;
 	}
-	add_op(r, &op);
+	add_op(r, BF_OP_RANGE, field, invert, to, lo, hi);
 }
 
 void bf_never(struct bf_rule *r, int to)
 {
-	const struct bf_op op = {
-		.code = BF_OP_EQ,
-		.field = BF_HOOK,
-		.to = to,
-		.a = 0,
-		.b = 1,
-	};
-
-	add_op(r, &op);
+	add_op(r, BF_OP_EQ, BF_HOOK, false, to, 0, 1);
 }
 
 void bf_cond(struct bf_rule *r, const struct bf_cond_type *type, const void *state, size_t len,
 	     bool invert, int to)
 {
-	const struct bf_op op = {
-		.code = BF_OP_COND,
-		.invert = invert,
-		.to = to,
-		.a = r->nr_conds,
-	};
 	struct bf_cond *cond;
 
 	if (!make_room(r, (void **)&r->conds, r->nr_conds, &r->max_conds, sizeof(*r->conds)))
@@ -144,22 +127,61 @@ void bf_cond(struct bf_rule *r, const struct bf_cond_type *type, const void *sta
 	memset(cond, 0, sizeof(*cond));
 	cond->type = type;
 	memcpy(cond->state, state, len);
-	add_op(r, &op);
+	add_op(r, BF_OP_COND, 0, invert, to, r->nr_conds, 0);
 	if (!r->error)
 		r->nr_conds++;
 }
 
-void bf_set_mark(struct bf_rule *r, uint32_t keep, uint32_t flip)
+void bf_set_mark(struct bf_rule *r, enum bf_field field, uint32_t keep, uint32_t flip)
 {
-	const struct bf_op op = {
-		.code = BF_OP_MARK,
-		.field = BF_MARK,
-		.to = BF_TO_NEXT,
-		.a = keep,
-		.b = flip,
-	};
+	add_op(r, BF_OP_MARK, field, false, BF_TO_NEXT, keep, flip);
+}
 
-	add_op(r, &op);
+void bf_mix_mark(struct bf_rule *r, enum bf_field field, uint32_t mask, int bits)
+{
+	add_op(r, BF_OP_MIX, field, false, BF_TO_NEXT, mask, bits);
+}
+
+void bf_shift_mark(struct bf_rule *r, enum bf_field field, int bits)
+{
+	add_op(r, BF_OP_SHIFT, field, false, BF_TO_NEXT, UINT32_MAX, bits);
+}
+
+void bf_op_apply(const struct bf_op *op, uint32_t *key)
+{
+	if (op->code == BF_OP_MARK)
+		key[op->field] = (key[op->field] & op->a) ^ op->b;
+	else if (op->code == BF_OP_MIX)
+		key[op->field] ^= bf_shift(key[bf_op_source(op)] & op->a, op->b);
+	else
+		key[op->field] = bf_shift(key[op->field], op->b);
+}
+
+void bf_effect(struct bf_rule *r, struct bf_effect *effect)
+{
+	if (r->error)
+		return;
+	r->error = bf_effects_add(&r->effects, effect);
+	add_op(r, BF_OP_EFFECT, BF_HOOK, false, BF_TO_NEXT, effect->id, 0);
+}
+
+void bf_ask(struct bf_rule *r, const struct bf_question *question, int to)
+{
+	uint32_t number = r->questions.nr;
+
+	if (r->error)
+		return;
+	r->error = bf_questions_add(&r->questions, question);
+	bf_cond(r, &bf_cond_ask, &number, sizeof(number), false, to);
+}
+
+void bf_ask_target(struct bf_rule *r, const struct bf_question *question, bool grows)
+{
+	add_op(r, BF_OP_COUNT, BF_HOOK, false, BF_TO_NEXT, 0, 0);
+	bf_ask(r, question, BF_TO_NEXT);
+	if (grows)
+		add_op(r, BF_OP_GROW, BF_LEN, false, BF_TO_NEXT, 0, 0);
+	bf_never(r, BF_TO_NEXT);
 }
 
 enum bf_match_result bf_rule_eval(const struct bf_rule *r, const uint32_t *key,
@@ -179,6 +201,11 @@ enum bf_match_result bf_rule_eval(const struct bf_rule *r, const uint32_t *key,
 			holds = op->a <= key[op->field] && key[op->field] <= op->b;
 			break;
 		case BF_OP_MARK:
+		case BF_OP_MIX:
+		case BF_OP_SHIFT:
+		case BF_OP_COUNT:
+		case BF_OP_GROW:
+		case BF_OP_EFFECT:
 			i++;
 			continue;
 		default:
@@ -235,6 +262,16 @@ const char *bf_field_name(enum bf_field field)
 		[BF_CT_REPLSRC_PORT] = "ctreplsrcport",
 		[BF_CT_REPLDST_PORT] = "ctrepldstport",
 		[BF_CT_EXPIRES] = "ctexpires",
+		[BF_CT_MARK] = "ctmark",
+		[BF_HEADER] = "header",
+		[BF_TOTLEN] = "totlen",
+		[BF_MAC] = "mac[0]",
+		"mac[1]",
+		[BF_SPI] = "spi",
+		[BF_OWNER] = "owner",
+		[BF_UID] = "uid",
+		[BF_GID] = "gid",
+		[BF_CPU] = "cpu",
 	};
 
 	return field < BF_NR_FIELDS ? names[field] : "?";

@@ -16,12 +16,16 @@
 #define BPFILTER_IR_H
 
 #include "bpfilter.h"
+#include "effect.h"
+#include "kernel.h"
+#include "question.h"
 
 /*
  * Key fields. All are 32 bits. Numbers are in host byte order: a test on an
  * address compares ntohl() of it, so that ranges and prefixes mean what they say.
  * The four words of an interface name are as they lie in memory (char name[16]),
- * all zero where the hook has no such interface, NUL-padded as the kernel keeps it.
+ * all zero where the hook has no such interface. Behind the NUL may be the rest of a longer name that
+ * the interface had before.
  */
 enum bf_field {
 	BF_SADDR,
@@ -50,7 +54,8 @@ enum bf_field {
 	 * Conntrack. BF_CT_STATE holds the bits of xt_conntrack's statebit:
 	 * XT_CONNTRACK_STATE_BIT(ctinfo), or XT_CONNTRACK_STATE_INVALID or _UNTRACKED
 	 * where the packet has no entry, plus XT_CONNTRACK_STATE_SNAT and _DNAT. All
-	 * the others are 0 where there is no entry.
+	 * the others are 0 where there is no entry. At the ingress of interfaces it may hold more
+	 * than one state: all that the packet may turn out to have (key_ct.c).
 	 */
 	BF_CT_STATE = BF_OIF + 4,
 	BF_CT_STATUS,  /* nf_conn.status, the low 32 bits */
@@ -65,24 +70,70 @@ enum bf_field {
 	BF_CT_REPLSRC_PORT,
 	BF_CT_REPLDST_PORT,
 	BF_CT_EXPIRES, /* nf_ct_expires() / HZ, seconds */
+	BF_CT_MARK,    /* nf_conn.mark */
+
+	/* What few tables look at. */
+	BF_HEADER, /* iphdr.ttl << 24 | iphdr.tos << 16 | skb->pkt_type */
+	BF_TOTLEN, /* skb_ip_totlen(): iphdr.tot_len, or skb->len of a big TCP packet */
+	/*
+	 * The Ethernet header's source, 4 bytes and, shifted by 16, the other two. The second word
+	 * is BF_MAC_VALID where there is such a header, and both are 0 where there is none.
+	 */
+	BF_MAC,
+	BF_SPI = BF_MAC + 2, /* bytes 4 to 7 behind the IP header; as BF_ICMP */
+	BF_OWNER,	     /* BF_OWNER_* of the socket that sends the packet */
+	BF_UID,		     /* f_cred->fsuid and fsgid of the socket's file, 0 if it has none */
+	BF_GID,
+	BF_CPU, /* smp_processor_id() */
 	BF_NR_FIELDS,
 };
 
+#define BF_MAC_VALID	0x1
+#define BF_OWNER_SOCKET 0x1 /* a full socket of this namespace that is not orphaned */
+#define BF_OWNER_FILE	0x2 /* and it has a file */
+
 #define BF_FIELD_BIT(f) (1ULL << (f))
 
+/* The names of both interfaces. */
+#define BF_INTERFACE_FIELDS (BF_FIELD_BIT(BF_CT_STATE) - BF_FIELD_BIT(BF_IIF))
+/* All of conntrack. */
+#define BF_CT_FIELDS	    (BF_FIELD_BIT(BF_CT_MARK + 1) - BF_FIELD_BIT(BF_CT_STATE))
+#define BF_OWNER_FIELDS	    (BF_FIELD_BIT(BF_OWNER) | BF_FIELD_BIT(BF_UID) | BF_FIELD_BIT(BF_GID))
+#define BF_MAC_FIELDS	    (BF_FIELD_BIT(BF_MAC) | BF_FIELD_BIT(BF_MAC + 1))
+
 /* In a set of fields: the frame's TCP options must be there. */
-#define BF_TCP_OPTIONS (1ULL << 63)
+#define BF_TCP_OPTIONS	  (1ULL << 63)
+/*
+ * In a set of fields: what is behind the IP header, TCP options included, must be there of later
+ * fragments as well, of which some matches take the data for a header.
+ */
+#define BF_FRAGMENTS	  (1ULL << 62)
+/* In a set of fields: conditions read the sk_buff itself, whose address is in the frame. */
+#define BF_PACKET_ADDRESS (1ULL << 61)
+
+_Static_assert(BF_NR_FIELDS <= 61, "fields and what else a set of them says");
 
 /* Where a branch leads that is taken: a label of this rule (>= 0), or */
 #define BF_TO_NEXT (-1) /* this rule does not match */
 #define BF_TO_DROP (-2) /* the packet is dropped now, and no rule counts it */
 
 enum bf_op_code {
-	BF_OP_EQ,    /* (key[field] & a) == b */
-	BF_OP_RANGE, /* a <= key[field] && key[field] <= b, unsigned */
-	BF_OP_COND,  /* condition number a (in struct bf_conds) */
-	BF_OP_MARK,  /* no test: skb->mark and key[field] = (key[field] & a) ^ b */
+	BF_OP_EQ,     /* (key[field] & a) == b */
+	BF_OP_RANGE,  /* a <= key[field] && key[field] <= b, unsigned */
+	BF_OP_COND,   /* condition number a (in struct bf_conds) */
+	BF_OP_MARK,   /* no test: key[field], BF_MARK or BF_CT_MARK, becomes (key[field] & a) ^ b */
+	BF_OP_MIX,    /* no test: key[field] ^= key[the other of the two] & a, shifted by b */
+	BF_OP_SHIFT,  /* no test: key[field] is shifted by b */
+	BF_OP_COUNT,  /* no test: the rule, entry a, counts the packet, and must not hold then */
+	BF_OP_GROW,   /* no test: the packet has another length since it was asked about */
+	BF_OP_EFFECT, /* no test: the packet has the effect with id a (effect.h) */
 };
+
+/* A mark is shifted by bits to the left, from -31 to 31; what a bf_op has for that. */
+static inline uint32_t bf_shift(uint32_t mark, int bits)
+{
+	return bits < 0 ? mark >> -bits : mark << bits;
+}
 
 /**
  * struct bf_op - one conditional branch: "unless the test holds, go to @to"; or an effect
@@ -95,6 +146,33 @@ struct bf_op {
 	int32_t to;
 	uint32_t a, b;
 };
+
+/* Is it no test, but changes a mark, in the key and perhaps of the packet? */
+static inline bool bf_op_marks(const struct bf_op *op)
+{
+	return op->code == BF_OP_MARK || op->code == BF_OP_MIX || op->code == BF_OP_SHIFT;
+}
+
+/* Is it no test, but changes what rules see in the key? */
+static inline bool bf_op_changes(const struct bf_op *op)
+{
+	return bf_op_marks(op) || op->code == BF_OP_GROW;
+}
+
+/* Or does it always lead on to the next one? */
+static inline bool bf_op_is_test(const struct bf_op *op)
+{
+	return op->code == BF_OP_EQ || op->code == BF_OP_RANGE || op->code == BF_OP_COND;
+}
+
+/* Where such an op has its other mark from. */
+static inline enum bf_field bf_op_source(const struct bf_op *op)
+{
+	return op->field == BF_MARK ? BF_CT_MARK : BF_MARK;
+}
+
+/* What it makes of a key. */
+void bf_op_apply(const struct bf_op *op, uint32_t *key);
 
 struct bf_cond_type; /* ext.h */
 
@@ -112,14 +190,32 @@ struct bf_cond {
 	uint8_t state[BF_COND_STATE] __attribute__((aligned(8)));
 };
 
+/* What a rule does with a packet of which it cannot be told whether it holds. */
+enum bf_care {
+	BF_CARE_NONE, /* there is no such packet */
+	BF_CARE_MISS, /* the rule does not hold: it would accept */
+	BF_CARE_HOLD, /* it holds: it drops */
+	BF_CARE_DROP, /* the packet is dropped: where the rule leads to is another's business */
+};
+
 /**
  * struct bf_rule - a rule as branches over the key
  * @ops: in the order in which the kernel evaluates
  * @labels: op index that each label stands before; labels lead forward only
+ * @care, @kernel: set by who compiles the rule; kept by bf_rule_reset(). Of the latter, which may be NULL, only what
+ *	is tried counts, and BF_FRAGMENTS_UNKNOWN stands for BF_FRAGMENTS_READ
+ * @untried: bits, 1 << enum bf_trial: a rule of the table stands on one that is unknown
+ * @effects: of the whole table
+ * @asks: the table has questions, and so whatever counts packets or looks at the time is one
+ * @questions: of the whole table
+ * @late_marks: the packet gets its mark behind the program, in its turn among the effects: behind netfilter links, where a
+ *	program cannot write into packets, and in tables that change the marks of connections
+ * @users: a rule of the table names users or groups
  * @conntrack: a rule of the table has a match that makes the kernel track connections
+ * @fields: what rules of the table need beyond the fields of their ops: BF_FRAGMENTS
  *
  * Zeroed to start with. Grows as it is built; bf_rule_reset() makes it empty again and
- * keeps the memory, the conditions (their numbers are the table's), @conntrack and @error.
+ * keeps the memory, the conditions (their numbers are the table's), @effects, @asks, @late_marks, @questions, @users, @conntrack, @fields, @untried and @error.
  * @error is set by the first operation that failed (-ENOMEM) and makes all later ones do
  * nothing, so that a builder checks once, at the end of the table.
  */
@@ -130,7 +226,16 @@ struct bf_rule {
 	uint32_t nr_labels, max_labels;
 	struct bf_cond *conds; /* of the whole table, grows */
 	uint32_t nr_conds, max_conds;
+	enum bf_care care;
+	const struct bf_kernel *kernel;
+	uint32_t untried;
+	struct bf_effects effects;
+	bool asks;
+	bool late_marks;
+	struct bf_questions questions;
+	bool users;
 	bool conntrack;
+	uint64_t fields;
 	int error;
 };
 
@@ -165,10 +270,37 @@ void bf_never(struct bf_rule *r, int to);
 void bf_cond(struct bf_rule *r, const struct bf_cond_type *type, const void *state, size_t len,
 	     bool invert, int to);
 
-/* The packet's mark becomes (mark & @keep) ^ @flip. */
-void bf_set_mark(struct bf_rule *r, uint32_t keep, uint32_t flip);
+/* A mark, BF_MARK or BF_CT_MARK, becomes (mark & @keep) ^ @flip. */
+void bf_set_mark(struct bf_rule *r, enum bf_field field, uint32_t keep, uint32_t flip);
+
+/* It becomes mark ^ (the other one & @mask), that shifted by @bits. */
+void bf_mix_mark(struct bf_rule *r, enum bf_field field, uint32_t mask, int bits);
+
+/* It is shifted. */
+void bf_shift_mark(struct bf_rule *r, enum bf_field field, int bits);
+
+/*
+ * Unless the kernel's match, asked about the packet, matches, go to @to. All of @question is copied. @r->error is -ENOSPC
+ * where the table has BF_QUESTIONS_MAX already.
+ */
+void bf_ask(struct bf_rule *r, const struct bf_question *question, int to);
+
+/*
+ * The rule's target is put to the kernel, in its turn, which may take the packet; otherwise it goes on with the next rule, with
+ * another length perhaps if it @grows. Nothing may be appended to the rule then.
+ */
+void bf_ask_target(struct bf_rule *r, const struct bf_question *question, bool grows);
+
+/*
+ * The packet has this effect. Its id is set. @r->error is -EEXIST where two effects of a table have
+ * the same.
+ */
+void bf_effect(struct bf_rule *r, struct bf_effect *effect);
 
 enum bf_match_result { BF_NO_MATCH, BF_MATCH, BF_HOTDROP };
+
+/* What the function of a condition returns that asks question k is BF_ASK + k (question.h). */
+#define BF_ASK 3
 
 /**
  * bf_rule_eval - what a rule says of a key, in user space

@@ -17,6 +17,8 @@
  * memory and by arithmetic, not with constants; otherwise the whole rest of the program would be
  * verified once for each way through here.
  */
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
 
@@ -26,12 +28,18 @@
 
 _Static_assert(KEY(BF_IIF) % 8 == 0 && KEY(BF_OIF) % 8 == 0, "names are stored by 8 bytes");
 
+/* Not in the UAPI: SKB_GSO_TCPV4 | SKB_GSO_TCPV6, and two states of a socket. */
+#define GSO_TCP		 (1 << 0 | 1 << 4)
+#define TCP_TIME_WAIT	 6
+#define TCP_NEW_SYN_RECV 12
+
 #define L4_FIELDS                                                                                  \
 	(BF_FIELD_BIT(BF_SPORT) | BF_FIELD_BIT(BF_DPORT) | BF_FIELD_BIT(BF_ICMP) |                 \
-	 BF_FIELD_BIT(BF_TCP_FLAGS))
+	 BF_FIELD_BIT(BF_TCP_FLAGS) | BF_FIELD_BIT(BF_SPI))
 #define IP_FIELDS                                                                                  \
 	(BF_FIELD_BIT(BF_SADDR) | BF_FIELD_BIT(BF_DADDR) | BF_FIELD_BIT(BF_PROTO) |                \
-	 BF_FIELD_BIT(BF_FRAGOFF) | BF_FIELD_BIT(BF_L4LEN))
+	 BF_FIELD_BIT(BF_FRAGOFF) | BF_FIELD_BIT(BF_L4LEN) | BF_FIELD_BIT(BF_HEADER) |             \
+	 BF_FIELD_BIT(BF_TOTLEN))
 #define CT_TUPLE_FIELDS(first)                                                                     \
 	(BF_FIELD_BIT(BF_CT_##first##SRC) | BF_FIELD_BIT(BF_CT_##first##DST) |                     \
 	 BF_FIELD_BIT(BF_CT_##first##SRC_PORT) | BF_FIELD_BIT(BF_CT_##first##DST_PORT))
@@ -42,7 +50,53 @@ static void store(struct bf_asm *a, enum bf_field field, int reg)
 	bf_stx(a, BPF_W, BPF_REG_6, KEY(field), reg);
 }
 
-static void load_ip_header(struct bf_asm *a)
+/* ttl << 24 | tos << 16 | skb->pkt_type; the window is at the IP header. */
+static void load_header_word(struct bf_asm *a)
+{
+	bf_raw_ldx(a, BPF_B, BPF_REG_1, 8);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 8);
+	bf_raw_ldx(a, BPF_B, BPF_REG_2, 1);
+	bf_alu(a, BPF_OR, BPF_REG_1, BPF_REG_2);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 16);
+	bf_ldx(a, BPF_B, BPF_REG_2, BPF_REG_7, a->kernel->skb_pkt_type);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	bf_alui(a, BPF_RSH, BPF_REG_2, 5);
+#else
+	bf_alui(a, BPF_AND, BPF_REG_2, 7);
+#endif
+	bf_alu(a, BPF_OR, BPF_REG_1, BPF_REG_2);
+	store(a, BF_HEADER, BPF_REG_1);
+}
+
+/*
+ * tot_len; where that is 0 and skb_is_gso() and skb_is_gso_tcp() are true, skb->len. The window is
+ * at the IP header.
+ */
+static void load_totlen(struct bf_asm *a)
+{
+	const struct bf_kernel *k = a->kernel;
+	int done = bf_asm_label(a);
+
+	bf_raw_ldx(a, BPF_H, BPF_REG_1, 2);
+	bf_be(a, BPF_REG_1, 16);
+	store(a, BF_TOTLEN, BPF_REG_1);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
+	/* the shared info is at skb->head + skb->end */
+	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_7, k->skb_head);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_7, k->skb_end);
+	bf_alu(a, BPF_ADD, BPF_REG_1, BPF_REG_2);
+	bf_raw(a, BPF_REG_1, 0);
+	bf_raw_ldx(a, BPF_H, BPF_REG_1, k->shinfo_gso_size);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, done);
+	bf_raw_ldx(a, BPF_W, BPF_REG_1, k->shinfo_gso_type);
+	bf_alui(a, BPF_AND, BPF_REG_1, GSO_TCP);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, done);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_LEN));
+	store(a, BF_TOTLEN, BPF_REG_1);
+	bf_asm_here(a, done);
+}
+
+static void load_ip_header(struct bf_asm *a, uint64_t fields)
 {
 	const struct bf_kernel *k = a->kernel;
 	int empty = bf_asm_label(a);
@@ -76,10 +130,114 @@ static void load_ip_header(struct bf_asm *a)
 	bf_alu(a, BPF_SUB, BPF_REG_2, BPF_REG_1);
 	store(a, BF_L4LEN, BPF_REG_2);
 	bf_asm_here(a, empty);
+	if (fields & BF_FIELD_BIT(BF_HEADER))
+		load_header_word(a);
+	if (fields & BF_FIELD_BIT(BF_TOTLEN))
+		load_totlen(a);
+}
+
+/*
+ *	if (dev->type == ARPHRD_ETHER && head + mac_header + ETH_HLEN <= data)
+ *		the six bytes at head + mac_header + ETH_ALEN
+ */
+static void load_mac(struct bf_asm *a)
+{
+	const struct bf_kernel *k = a->kernel;
+	int none = bf_asm_label(a);
+
+	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_7, k->skb_dev);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, none);
+	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_1, k->dev_type);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, ARPHRD_ETHER, none);
+	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_7, k->skb_head);
+	bf_ldx(a, BPF_H, BPF_REG_2, BPF_REG_7, k->skb_mac_header);
+	bf_alu(a, BPF_ADD, BPF_REG_1, BPF_REG_2);
+	bf_alui(a, BPF_ADD, BPF_REG_1, ETH_HLEN);
+	bf_ldx(a, BPF_DW, BPF_REG_2, BPF_REG_7, k->skb_data);
+	bf_jif(a, BPF_JGT, BPF_REG_1, BPF_REG_2, none);
+	bf_raw(a, BPF_REG_1, ETH_ALEN - ETH_HLEN);
+	bf_raw_ldx(a, BPF_W, BPF_REG_1, 0);
+	bf_be(a, BPF_REG_1, 32);
+	store(a, BF_MAC, BPF_REG_1);
+	bf_raw_ldx(a, BPF_H, BPF_REG_1, 4);
+	bf_be(a, BPF_REG_1, 16);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 16);
+	bf_alui(a, BPF_OR, BPF_REG_1, BF_MAC_VALID);
+	store(a, BF_MAC + 1, BPF_REG_1);
+	bf_asm_here(a, none);
+}
+
+/* r9 = *(u64 *)(r9 + off); 0 if r9 was NULL */
+static void follow(struct bf_asm *a, uint32_t off)
+{
+	bf_raw(a, BPF_REG_9, off);
+	bf_raw_ldx(a, BPF_DW, BPF_REG_9, 0);
+}
+
+/* dst = !!r9, with which the verifier cannot tell one from the other. */
+static void is_there(struct bf_asm *a, int dst)
+{
+	bf_movi(a, dst, 0);
+	bf_alu(a, BPF_SUB, dst, BPF_REG_9);
+	bf_alu(a, BPF_OR, dst, BPF_REG_9);
+	bf_alui(a, BPF_RSH, dst, 63);
+}
+
+/*
+ *	sk = skb_to_full_sk(skb);
+ *	if (sk && !net_eq(state->net, sock_net(sk)))
+ *		sk = NULL;
+ *	owner = sk->sk_socket ? BF_OWNER_SOCKET : 0;
+ *	owner |= sk->sk_socket->file ? BF_OWNER_FILE : 0;
+ *	uid and gid of file->f_cred
+ *
+ * NULL leads to addresses that read as 0. r9 is each pointer in turn.
+ */
+static void load_owner(struct bf_asm *a)
+{
+	const struct bf_kernel *k = a->kernel;
+	int full = bf_asm_label(a), no_wait = bf_asm_label(a), ours = bf_asm_label(a);
+
+	/* Read as a number: the verifier would ask for a test of the pointer. */
+	bf_raw(a, BPF_REG_7, k->skb_sk);
+	bf_raw_ldx(a, BPF_DW, BPF_REG_9, 0);
+	bf_raw(a, BPF_REG_9, k->sk_state);
+	bf_raw_ldx(a, BPF_B, BPF_REG_1, 0);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, TCP_NEW_SYN_RECV, full);
+	follow(a, k->sk_listener);
+	bf_raw(a, BPF_REG_9, k->sk_state);
+	bf_raw_ldx(a, BPF_B, BPF_REG_1, 0);
+	bf_asm_here(a, full);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, TCP_TIME_WAIT, no_wait);
+	bf_movi(a, BPF_REG_9, 0);
+	bf_asm_here(a, no_wait);
+	bf_raw(a, BPF_REG_9, k->sk_net);
+	bf_raw_ldx(a, BPF_DW, BPF_REG_1, 0);
+	bf_ldx(a, BPF_DW, BPF_REG_2, BPF_REG_8, k->state_net);
+	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_2, ours);
+	bf_movi(a, BPF_REG_9, 0);
+	bf_asm_here(a, ours);
+
+	follow(a, k->sk_socket);
+	is_there(a, BPF_REG_1);
+	store(a, BF_OWNER, BPF_REG_1);
+	follow(a, k->socket_file);
+	is_there(a, BPF_REG_1);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 1);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, KEY(BF_OWNER));
+	bf_alu(a, BPF_OR, BPF_REG_1, BPF_REG_2);
+	store(a, BF_OWNER, BPF_REG_1);
+	follow(a, k->file_cred);
+	bf_raw(a, BPF_REG_9, k->cred_fsuid);
+	bf_raw_ldx(a, BPF_W, BPF_REG_1, 0);
+	store(a, BF_UID, BPF_REG_1);
+	bf_raw(a, BPF_REG_9, k->cred_fsgid);
+	bf_raw_ldx(a, BPF_W, BPF_REG_1, 0);
+	store(a, BF_GID, BPF_REG_1);
 }
 
 /* Fields of the first @len bytes at r0, displaced by @x. */
-static void load_l4_fields(struct bf_asm *a, uint32_t len, int x, int done)
+static void load_l4_fields(struct bf_asm *a, uint64_t fields, uint32_t len, int x, int done)
 {
 	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_0, x);
 	bf_be(a, BPF_REG_1, 16);
@@ -93,6 +251,11 @@ static void load_l4_fields(struct bf_asm *a, uint32_t len, int x, int done)
 	bf_ldx(a, BPF_H, BPF_REG_1, BPF_REG_0, x + 2);
 	bf_be(a, BPF_REG_1, 16);
 	store(a, BF_DPORT, BPF_REG_1);
+	if (len >= 8 && fields & BF_FIELD_BIT(BF_SPI)) {
+		bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_0, x + 4);
+		bf_be(a, BPF_REG_1, 32);
+		store(a, BF_SPI, BPF_REG_1);
+	}
 	if (len >= 20) {
 		bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_0, x + 13);
 		store(a, BF_TCP_FLAGS, BPF_REG_1);
@@ -119,9 +282,11 @@ static void load_l4(struct bf_asm *a, uint64_t fields)
 	int slow = bf_asm_label(a), done = bf_asm_label(a);
 	unsigned int i;
 
-	/* Nothing is there in a later fragment: no match looks at it. */
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_FRAGOFF));
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
+	/* Nothing is there in a later fragment, if no match looks at it. */
+	if (!(fields & BF_FRAGMENTS)) {
+		bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, KEY(BF_FRAGOFF));
+		bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
+	}
 
 	/* r3 = len - data_len - thoff: linear bytes behind the IP header; less than none is slow */
 	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_6, KEY(BF_LEN));
@@ -137,7 +302,7 @@ static void load_l4(struct bf_asm *a, uint64_t fields)
 		bf_jifi(a, BPF_JLT, BPF_REG_2, lengths[i], shorter);
 		bf_jifi(a, BPF_JSLT, BPF_REG_3, lengths[i], slow);
 		bf_raw(a, BPF_REG_9, 0);
-		load_l4_fields(a, lengths[i], a->kernel->skb_cb, done);
+		load_l4_fields(a, fields, lengths[i], a->kernel->skb_cb, done);
 		bf_asm_here(a, shorter);
 	}
 	bf_jmp(a, done);
@@ -153,7 +318,7 @@ static void load_l4(struct bf_asm *a, uint64_t fields)
 		bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_THOFF);
 		bf_packet(a, BPF_REG_6, BPF_REG_2, lengths[i]);
 		bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, done);
-		load_l4_fields(a, lengths[i], 0, done);
+		load_l4_fields(a, fields, lengths[i], 0, done);
 		bf_asm_here(a, shorter);
 	}
 	bf_asm_here(a, done);
@@ -275,6 +440,11 @@ static void load_conntrack(struct bf_asm *a, uint64_t fields)
 		load_tuple(a, 0, BF_CT_ORIGSRC, BF_CT_ORIGSRC_PORT);
 	if (fields & CT_TUPLE_FIELDS(REPL))
 		load_tuple(a, 1, BF_CT_REPLSRC, BF_CT_REPLSRC_PORT);
+	if (fields & BF_FIELD_BIT(BF_CT_MARK)) {
+		bf_raw(a, BPF_REG_9, a->kernel->ct_mark);
+		bf_raw_ldx(a, BPF_W, BPF_REG_1, 0);
+		store(a, BF_CT_MARK, BPF_REG_1);
+	}
 	if (fields & BF_FIELD_BIT(BF_CT_EXPIRES))
 		load_expires(a);
 	bf_jmp(a, done);
@@ -283,11 +453,11 @@ static void load_conntrack(struct bf_asm *a, uint64_t fields)
 	bf_asm_here(a, done);
 }
 
-void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, bool whole)
+void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, int readable)
 {
 	const struct bf_kernel *k = a->kernel;
 	uint64_t fields = p->fields;
-	int off, end = whole ? BF_FRAME_SHARED : BF_FRAME_RETURNS;
+	int off, key = bf_key_bytes(fields), end = readable > key ? readable : key;
 
 	bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_1, k->nf_ctx_skb);
 	bf_ldx(a, BPF_DW, BPF_REG_8, BPF_REG_1, k->nf_ctx_state);
@@ -295,10 +465,14 @@ void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, bool whole)
 	bf_alui(a, BPF_ADD, BPF_REG_6, BF_FRAME_BASE);
 	for (off = 0; off < end; off += 8)
 		bf_sti(a, BPF_DW, BPF_REG_6, off, 0);
-	if (whole)
+	if (readable > BF_FRAME_STATE)
 		bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_STATE, BPF_REG_8);
+	if (readable > BF_FRAME_PACKET)
+		bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_PACKET, BPF_REG_7);
 
 	bf_helper(a, BPF_FUNC_get_smp_processor_id);
+	if (fields & BF_FIELD_BIT(BF_CPU))
+		store(a, BF_CPU, BPF_REG_0);
 	bf_alui(a, BPF_MUL, BPF_REG_0, p->stride);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_COUNTERS, BPF_REG_0);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, k->skb_len);
@@ -311,17 +485,21 @@ void bf_emit_key_link(struct bf_asm *a, const struct bf_program *p, bool whole)
 		store(a, BF_MARK, BPF_REG_1);
 	}
 	if (fields & (IP_FIELDS | L4_FIELDS | BF_TCP_OPTIONS))
-		load_ip_header(a);
+		load_ip_header(a, fields);
 	if (fields & BF_TCP_OPTIONS)
 		init_dynptr(a);
 	if (fields & L4_FIELDS)
 		load_l4(a, fields);
 	if (fields & BF_TCP_OPTIONS)
-		bf_emit_tcp_options(a);
+		bf_emit_tcp_options(a, fields);
+	if (fields & BF_MAC_FIELDS)
+		load_mac(a);
+	if (fields & BF_OWNER_FIELDS)
+		load_owner(a);
 	if (fields & (0xfULL << BF_IIF))
 		load_ifname(a, BF_IIF, k->state_in);
 	if (fields & (0xfULL << BF_OIF))
 		load_ifname(a, BF_OIF, k->state_out);
-	if (fields & ~(BF_FIELD_BIT(BF_CT_STATE) - 1) & ~BF_TCP_OPTIONS)
+	if (fields & BF_CT_FIELDS)
 		load_conntrack(a, fields);
 }

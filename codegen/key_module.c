@@ -42,27 +42,31 @@ SAME_PLACE(ct_orig_dport, BF_CT_ORIGDST_PORT);
 SAME_PLACE(ct_repl_sport, BF_CT_REPLSRC_PORT);
 SAME_PLACE(ct_repl_dport, BF_CT_REPLDST_PORT);
 SAME_PLACE(ct_expires, BF_CT_EXPIRES);
+SAME_PLACE(ct_mark, BF_CT_MARK);
+SAME_PLACE(header, BF_HEADER);
+SAME_PLACE(tot_len, BF_TOTLEN);
+SAME_PLACE(mac, BF_MAC);
+SAME_PLACE(spi, BF_SPI);
+SAME_PLACE(owner, BF_OWNER);
+SAME_PLACE(uid, BF_UID);
+SAME_PLACE(gid, BF_GID);
+SAME_PLACE(cpu, BF_CPU);
 _Static_assert(offsetof(struct bpfilter_packet, thoff) == BF_FRAME_THOFF, "thoff");
 
 #define TYPES offsetof(struct bpfilter_packet, addr_type)
 
 _Static_assert(TYPES >= BF_FRAME_RETURNS && TYPES % 8 == 0 &&
-		       sizeof(struct bpfilter_packet) == TYPES + 8,
+		       offsetof(struct bpfilter_packet, known) == TYPES + 8,
 	       "the address types are moved out of the way as one word");
 
 /* How much of the structure must be read; whole words of the stack. */
 static int bytes_needed(const struct bf_program *p)
 {
-	int need = BF_FRAME_KEY + 4 * (BF_HOOK + 1), field;
-
 	if (p->want & BF_WANT_TYPES)
-		return sizeof(struct bpfilter_packet);
+		return TYPES + 8;
 	if (p->fields & BF_TCP_OPTIONS)
 		return TYPES;
-	for (field = BF_HOOK + 1; field < BF_NR_FIELDS; field++)
-		if (p->fields & BF_FIELD_BIT(field))
-			need = BF_FRAME_KEY + 4 * (field + 1);
-	return (need + 7) & ~7;
+	return bf_key_bytes(p->fields);
 }
 
 /* bpf_probe_read_kernel(frame, bytes, cb[1] << 32 | cb[0]) */
@@ -78,8 +82,9 @@ static void read_packet(struct bf_asm *a, int bytes, int drop)
 	bf_jifi(a, BPF_JNE, BPF_REG_0, 0, drop);
 }
 
-void bf_emit_key_module(struct bf_asm *a, const struct bf_program *p, bool whole, int drop)
+void bf_emit_key_module(struct bf_asm *a, const struct bf_program *p, int readable, int drop)
 {
+	bool shared = readable > BF_FRAME_STATE;
 	int off, bytes = bytes_needed(p);
 
 	bf_mov(a, BPF_REG_7, BPF_REG_1);
@@ -89,16 +94,19 @@ void bf_emit_key_module(struct bf_asm *a, const struct bf_program *p, bool whole
 	if (p->want & BF_WANT_TYPES) {
 		bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_6, TYPES);
 		bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_STATE, BPF_REG_1);
-	} else if (whole) {
+	} else if (shared) {
 		bf_sti(a, BPF_DW, BPF_REG_6, BF_FRAME_STATE, 0);
 	}
-	for (off = bytes; whole && off < BF_FRAME_STATE; off += 8)
+	for (off = bytes; off < (shared ? BF_FRAME_STATE : readable); off += 8)
 		bf_sti(a, BPF_DW, BPF_REG_6, off, 0);
 	bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_SKB, BPF_REG_7);
+	/* The context's address is the sk_buff's. */
+	if (readable > BF_FRAME_PACKET)
+		bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_PACKET, BPF_REG_7);
 
 	bf_helper(a, BPF_FUNC_get_smp_processor_id);
 	bf_alui(a, BPF_MUL, BPF_REG_0, p->stride);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_COUNTERS, BPF_REG_0);
 	if (p->fields & BF_TCP_OPTIONS)
-		bf_emit_tcp_options(a);
+		bf_emit_tcp_options(a, p->fields);
 }

@@ -192,9 +192,16 @@ static void addrtype_compile_1(struct bf_rule *r, const struct ipt_entry *e, con
 		info->flags & XT_ADDRTYPE_INVERT_DEST, dev);
 }
 
+static int addrtype_place(const void *info, enum bf_attach attach, struct bf_why *why)
+{
+	return bf_not_placed(why, "addrtype", attach,
+			     "programs there cannot ask for the type of an address");
+}
+
 const struct bf_match bf_match_addrtype_0 = {
 	.name = "addrtype",
 	.size = sizeof(struct xt_addrtype_info),
+	.place = addrtype_place,
 	.compile = addrtype_compile_0,
 };
 
@@ -204,5 +211,6 @@ const struct bf_match bf_match_addrtype_1 = {
 	.size = sizeof(struct xt_addrtype_info_v1),
 	.options = "--src-type, --dst-type, all with !, --limit-iface-in, --limit-iface-out",
 	.check = addrtype_check_1,
+	.place = addrtype_place,
 	.compile = addrtype_compile_1,
 };

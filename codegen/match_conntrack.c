@@ -9,6 +9,31 @@
 
 #include "match.h"
 
+/* All states of which a packet has one. */
+#define ALL_STATES                                                                                 \
+	(XT_CONNTRACK_STATE_INVALID | XT_CONNTRACK_STATE_BIT(IP_CT_ESTABLISHED) |                  \
+	 XT_CONNTRACK_STATE_BIT(IP_CT_RELATED) | XT_CONNTRACK_STATE_BIT(IP_CT_NEW) |               \
+	 XT_CONNTRACK_STATE_UNTRACKED)
+
+/*
+ * Where the key may have more than one state, the rule possibly holds if one of them is asked for, and
+ * certainly if all are. With one state that is the same, and what it always is.
+ */
+void bf_ct_state(struct bf_rule *r, uint32_t mask, bool invert)
+{
+	uint32_t asked = (invert ? ~mask : mask) & ALL_STATES;
+
+	if (r->care == BF_CARE_NONE) {
+		bf_eq(r, BF_CT_STATE, mask, 0, !invert, BF_TO_NEXT);
+		return;
+	}
+	if (r->care != BF_CARE_MISS)
+		bf_eq(r, BF_CT_STATE, asked, 0, true, BF_TO_NEXT);
+	if (r->care != BF_CARE_HOLD)
+		bf_eq(r, BF_CT_STATE, ALL_STATES & ~asked, 0, false,
+		      r->care == BF_CARE_MISS ? BF_TO_NEXT : BF_TO_DROP);
+}
+
 /* What is the same in all revisions, with the masks widened. */
 struct conntrack {
 	const struct xt_conntrack_mtinfo3 *info; /* only up to invert_flags */
@@ -89,7 +114,7 @@ static void compile(struct bf_rule *r, const struct conntrack *c)
 		compile_entry(r, c);
 		return;
 	}
-	bf_eq(r, BF_CT_STATE, c->state_mask, 0, !inverted(c, XT_CONNTRACK_STATE), BF_TO_NEXT);
+	bf_ct_state(r, c->state_mask, inverted(c, XT_CONNTRACK_STATE));
 	if (!(c->info->match_flags & ~(XT_CONNTRACK_STATE | XT_CONNTRACK_STATE_ALIAS)))
 		return;
 	matched = bf_label(r);
@@ -137,11 +162,41 @@ static void conntrack_compile_3(struct bf_rule *r, const struct ipt_entry *e, co
 	compile(r, &c);
 }
 
+/*
+ * An entry is seen there only if there is one, and nat may have been at work: nothing but the state.
+ */
+static int place(uint16_t match_flags, uint16_t state_mask, enum bf_attach attach,
+		 struct bf_why *why)
+{
+	const uint16_t nat = XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT;
+
+	if (match_flags & ~(XT_CONNTRACK_STATE | XT_CONNTRACK_STATE_ALIAS) || state_mask & nat)
+		return bf_not_placed(why, "conntrack", attach,
+				     "but for --ctstate and the states other than SNAT and DNAT");
+	return 0;
+}
+
+static int conntrack_place_1(const void *data, enum bf_attach attach, struct bf_why *why)
+{
+	const struct xt_conntrack_mtinfo1 *info = data;
+
+	return place(info->match_flags, info->state_mask, attach, why);
+}
+
+/* Revision 3 is the same up to its masks. */
+static int conntrack_place_2(const void *data, enum bf_attach attach, struct bf_why *why)
+{
+	const struct xt_conntrack_mtinfo2 *info = data;
+
+	return place(info->match_flags, info->state_mask, attach, why);
+}
+
 const struct bf_match bf_match_conntrack_1 = {
 	.name = "conntrack",
 	.revision = 1,
 	.size = sizeof(struct xt_conntrack_mtinfo1),
 	.conntrack = true,
+	.place = conntrack_place_1,
 	.compile = conntrack_compile_1,
 };
 
@@ -150,6 +205,7 @@ const struct bf_match bf_match_conntrack_2 = {
 	.revision = 2,
 	.size = sizeof(struct xt_conntrack_mtinfo2),
 	.conntrack = true,
+	.place = conntrack_place_2,
 	.compile = conntrack_compile_2,
 };
 
@@ -161,5 +217,6 @@ const struct bf_match bf_match_conntrack_3 = {
 	.options = "--ctstate, --ctproto, --ctorigsrc, --ctorigdst, --ctreplsrc, --ctrepldst, "
 		   "--ctorigsrcport, --ctorigdstport, --ctreplsrcport, --ctrepldstport, "
 		   "--ctstatus, --ctexpire, all with !, --ctdir",
+	.place = conntrack_place_2,
 	.compile = conntrack_compile_3,
 };

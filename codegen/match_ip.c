@@ -64,6 +64,23 @@ void bf_compile_ip(struct bf_rule *r, const struct ipt_entry *e)
 		bf_never(r, BF_TO_NEXT);
 }
 
+int bf_place_rule(const struct ipt_entry *e, enum bf_attach attach, struct bf_why *why)
+{
+	const struct xt_entry_match *m;
+	unsigned int offset;
+	int err = 0;
+
+	for (offset = sizeof(*e); offset < e->target_offset && !err; offset += m->u.match_size) {
+		const struct bf_match *match;
+
+		m = (const void *)((const char *)e + offset);
+		match = bf_match_find(m->u.user.name, m->u.user.revision);
+		if (match->place)
+			err = match->place(m->data, attach, why);
+	}
+	return err;
+}
+
 void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e)
 {
 	const struct xt_entry_match *m;
@@ -81,12 +98,14 @@ void bf_compile_rule(struct bf_rule *r, const struct ipt_entry *e)
 	}
 }
 
-bool bf_compile_target(struct bf_rule *r, const struct ipt_entry *e)
+const struct bf_target *bf_compile_target(struct bf_rule *r, const struct ipt_entry *e)
 {
 	const struct xt_entry_target *t = (const void *)((const char *)e + e->target_offset);
 	const struct bf_target *target = bf_target_find(t->u.user.name, t->u.user.revision);
 
-	if (target)
-		target->compile(r, e, t->data);
+	if (!target)
+		return NULL;
+	r->conntrack |= target->conntrack;
+	target->compile(r, e, t->data);
 	return target;
 }

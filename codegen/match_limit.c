@@ -203,6 +203,10 @@ static void limit_compile(struct bf_rule *r, const struct ipt_entry *e, const vo
 		.cap = rate->credit_cap,
 	};
 
+	if (r->asks) {
+		bf_ask_compile(r, e, info);
+		return;
+	}
 	bf_cond(r, &cond_limit, &state, sizeof(state), false, BF_TO_NEXT);
 }
 

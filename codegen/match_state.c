@@ -19,7 +19,7 @@ static void state_compile(struct bf_rule *r, const struct ipt_entry *e, const vo
 	/* The bit for UNTRACKED here is the bit for SNAT there. */
 	if (state->statemask & XT_STATE_UNTRACKED)
 		mask |= XT_CONNTRACK_STATE_UNTRACKED;
-	bf_eq(r, BF_CT_STATE, mask, 0, true, BF_TO_NEXT);
+	bf_ct_state(r, mask, false);
 }
 
 const struct bf_match bf_match_state = {

@@ -11,7 +11,7 @@
  */
 #include <errno.h>
 
-#include "compile.h"
+#include "early.h"
 
 /* More than that cannot fit: each is ten instructions and more, and no jump reaches beyond 32767. */
 #define MAX_COST 4096
@@ -19,30 +19,52 @@
 struct straight {
 	struct bf_asm *a;
 	const struct bf_rules *rules;
-	int drop;
+	const struct bf_program *p;
+	int pass, drop;
 	int count_accept, count_drop;
-	int functions[16];
+	int asked; /* r0 is the question */
+	int note;  /* label of the function that notes an effect */
+	int functions[BF_TYPES];
 };
 
 static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth);
 
 /*
- * key[BF_MARK] = skb->mark = (key[BF_MARK] & op->a) ^ op->b ^ len ^ len
+ * key[op->field] = r1 ^ len ^ len, and skb->mark if it is that
  *
  * The length is for the verifier, so that it knows no bit of the result. Before Linux 6.8 it does not see
  * that a branch depends on what is on the stack when that is not read through r10, takes paths with
  * different marks for the same, and removes what it then thinks is never reached.
  */
-static void emit_mark(struct bf_asm *a, const struct bf_op *op)
+static void emit_set(struct bf_asm *a, enum bf_field field)
 {
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_MARK);
-	bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
-	bf_alu32i(a, BPF_XOR, BPF_REG_1, op->b);
 	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_KEY + 4 * BF_LEN);
 	bf_mov(a, BPF_REG_3, BPF_REG_2);
 	bf_alu(a, BPF_XOR, BPF_REG_2, BPF_REG_3);
 	bf_alu(a, BPF_XOR, BPF_REG_1, BPF_REG_2);
-	bf_emit_set_mark(a);
+	if (field == BF_MARK)
+		bf_emit_set_mark(a);
+	else
+		bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_KEY + 4 * field, BPF_REG_1);
+}
+
+/* As bf_op_apply(). */
+static void emit_mark(struct bf_asm *a, const struct bf_op *op)
+{
+	enum bf_field from = op->code == BF_OP_MIX ? bf_op_source(op) : op->field;
+	int bits = op->code == BF_OP_MARK ? 0 : (int)op->b;
+
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * from);
+	bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
+	if (op->code == BF_OP_MARK)
+		bf_alu32i(a, BPF_XOR, BPF_REG_1, op->b);
+	if (bits)
+		bf_alu32i(a, bits < 0 ? BPF_RSH : BPF_LSH, BPF_REG_1, bits < 0 ? -bits : bits);
+	if (op->code == BF_OP_MIX) {
+		bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_KEY + 4 * op->field);
+		bf_alu32(a, BPF_XOR, BPF_REG_1, BPF_REG_2);
+	}
+	emit_set(a, op->field);
 }
 
 /* if (!test) goto fail; or what is done to the packet */
@@ -50,8 +72,24 @@ static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 {
 	struct bf_asm *a = s->a;
 
-	if (op->code == BF_OP_MARK) {
+	if (bf_op_marks(op)) {
 		emit_mark(a, op);
+		return;
+	}
+	if (op->code == BF_OP_COUNT) {
+		bf_mov32i(a, BPF_REG_1, op->a);
+		bf_emit_count(a);
+		return;
+	}
+	if (op->code == BF_OP_GROW) {
+		bf_emit_grow(a, s->rules);
+		return;
+	}
+	if (op->code == BF_OP_EFFECT && !a->decides)
+		return;
+	if (op->code == BF_OP_EFFECT) {
+		bf_mov32i(a, BPF_REG_2, op->a);
+		bf_emit_note(a, s->rules, s->note, s->drop);
 		return;
 	}
 	if (op->code == BF_OP_COND) {
@@ -60,29 +98,18 @@ static void emit_op(struct straight *s, const struct bf_op *op, int fail)
 		bf_mov32i(a, BPF_REG_1, op->a);
 		bf_emit_cond(a, s->functions, bf_rules_type(s->rules, cond->type));
 		bf_jifi(a, BPF_JEQ, BPF_REG_0, BF_HOTDROP, s->drop);
+		if (a->asks)
+			bf_jifi(a, BPF_JGE, BPF_REG_0, BF_ASK, s->asked);
 		bf_jifi(a, op->invert ? BPF_JNE : BPF_JEQ, BPF_REG_0, 0, fail);
 		return;
 	}
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * op->field);
-	if (op->code == BF_OP_EQ) {
-		if (op->a != UINT32_MAX)
-			bf_alu32i(a, BPF_AND, BPF_REG_1, op->a);
-		bf_jif32i(a, op->invert ? BPF_JEQ : BPF_JNE, BPF_REG_1, op->b, fail);
-		return;
-	}
-	if (op->a > op->b) { /* an empty range, which the kernel accepts */
-		if (!op->invert)
-			bf_jmp(a, fail);
-		return;
-	}
-	if (op->a)
-		bf_alu32i(a, BPF_SUB, BPF_REG_1, op->a);
-	bf_jif32i(a, op->invert ? BPF_JLE : BPF_JGT, BPF_REG_1, op->b - op->a, fail);
+	bf_emit_test(a, op, fail);
 }
 
 /* The branches of one entry; falls through when it matched. */
-static void emit_tests(struct straight *s, const struct bf_code *code, int next)
+static void emit_tests(struct straight *s, uint32_t entry, int next)
 {
+	const struct bf_code *code = &s->rules->codes[entry];
 	const struct bf_op *ops = s->rules->ops + code->first_op;
 	uint32_t i, j, nr_inner = 0;
 	struct {
@@ -107,6 +134,7 @@ static void emit_tests(struct straight *s, const struct bf_code *code, int next)
 			inner[nr_inner].op = ops[i].to;
 			inner[nr_inner++].label = fail;
 		}
+		bf_asm_note(s->a, BF_PART_TEST, entry, i);
 		emit_op(s, &ops[i], fail);
 	}
 	for (j = 0; j < nr_inner; j++)
@@ -143,6 +171,7 @@ static void emit_match(struct straight *s, uint32_t i, int back, int next, uint3
 {
 	const struct bf_code *code = &s->rules->codes[i];
 
+	bf_asm_note(s->a, BF_PART_ACTION, i, 0);
 	bf_mov32i(s->a, BPF_REG_1, i);
 	if (code->action == BF_ACT_ACCEPT) {
 		bf_jmp(s->a, s->count_accept);
@@ -163,7 +192,7 @@ static void emit_run(struct straight *s, uint32_t i, int back, uint32_t depth)
 		int next = bf_asm_label(s->a);
 
 		code = &s->rules->codes[i];
-		emit_tests(s, code, next);
+		emit_tests(s, i, next);
 		emit_match(s, i, back, next, depth);
 		bf_asm_here(s->a, next);
 		i++;
@@ -180,45 +209,85 @@ static void emit_hook(struct straight *s, uint32_t hook)
 	emit_run(s, s->rules->underflow[hook], policy, 0);
 }
 
-static void emit_exits(struct straight *s)
+/* Every hook's chains, to s->drop and so on. */
+static void emit_hooks(struct straight *s)
 {
-	bf_asm_here(s->a, s->count_accept);
-	bf_emit_count(s->a);
-	bf_movi(s->a, BPF_REG_0, NF_ACCEPT);
-	bf_exit(s->a);
-	bf_asm_here(s->a, s->count_drop);
-	bf_emit_count(s->a);
-	bf_asm_here(s->a, s->drop);
-	bf_movi(s->a, BPF_REG_0, NF_DROP);
-	bf_exit(s->a);
-}
+	struct bf_asm *a = s->a;
+	uint32_t hook;
 
-int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_program *p)
-{
-	struct straight s = {.a = a, .rules = rules};
-	uint32_t i, hook;
-
-	if (rules->max_cost > MAX_COST)
-		return -E2BIG;
-	s.drop = bf_asm_label(a);
-	s.count_accept = bf_asm_label(a);
-	s.count_drop = bf_asm_label(a);
-	for (i = 0; i < rules->nr_types; i++)
-		s.functions[i] = bf_asm_label(a);
-
-	bf_emit_key(a, p, rules->nr_types, s.drop);
 	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
 		int other = bf_asm_label(a);
 
 		if (!(BF_FILTER_HOOKS & (1U << hook)))
 			continue;
+		bf_asm_note(a, BF_PART_HOOK, hook, 0);
 		bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_FRAME_KEY + 4 * BF_HOOK);
 		bf_jifi(a, BPF_JNE, BPF_REG_1, hook, other);
-		emit_hook(&s, hook);
+		emit_hook(s, hook);
 		bf_asm_here(a, other);
 	}
-	bf_jmp(a, s.drop); /* no other hook runs this program */
+	bf_asm_note(a, BF_PART_EXIT, 0, 0);
+	bf_jmp(a, s->drop); /* no other hook runs this program */
+}
+
+/* Of the early-drop stage: what is accepted, and what drops without a rule, goes up. */
+static void emit_early_exits(struct straight *s)
+{
+	bf_asm_here(s->a, s->count_drop);
+	bf_emit_count(s->a);
+	bf_sti(s->a, BPF_B, BPF_REG_6, BF_FRAME_SURE, 1);
+	bf_emit_early_drop(s->a, s->p, s->pass);
+	bf_asm_here(s->a, s->count_accept);
+	bf_asm_here(s->a, s->pass);
+	bf_asm_here(s->a, s->drop);
+	bf_emit_plain_verdict(s->a, NF_ACCEPT);
+}
+
+static void emit_exits(struct straight *s)
+{
+	bf_asm_note(s->a, BF_PART_EXIT, 0, 0);
+	if (s->a->early) {
+		emit_early_exits(s);
+		return;
+	}
+	bf_asm_here(s->a, s->count_accept);
+	bf_emit_count(s->a);
+	bf_asm_here(s->a, s->pass);
+	bf_emit_verdict(s->a, s->rules, NF_ACCEPT);
+	bf_asm_here(s->a, s->count_drop);
+	bf_emit_count(s->a);
+	bf_asm_here(s->a, s->drop);
+	bf_emit_verdict(s->a, s->rules, NF_DROP);
+	bf_asm_here(s->a, s->asked);
+	if (s->a->asks)
+		bf_emit_asked(s->a, s->rules);
+}
+
+int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_program *p)
+{
+	struct straight s = {.a = a, .rules = rules, .p = p};
+	int unread = bf_asm_label(a);
+	uint32_t i;
+
+	if (rules->max_cost > MAX_COST)
+		return -E2BIG;
+	s.pass = bf_asm_label(a);
+	s.drop = bf_asm_label(a);
+	s.count_accept = bf_asm_label(a);
+	s.count_drop = bf_asm_label(a);
+	s.asked = bf_asm_label(a);
+	s.note = bf_asm_label(a);
+	for (i = 0; i < BF_TYPES; i++)
+		s.functions[i] = bf_asm_label(a);
+
+	bf_emit_key(a, p, rules->nr_types ? bf_frame_shared(p->fields) : 0, s.pass,
+		    rules->has_effects ? unread : s.drop);
+	bf_emit_no_note(a, rules, p);
+	bf_emit_no_question(a, rules);
+	emit_hooks(&s);
 	emit_exits(&s);
+	bf_emit_unread(a, rules, unread);
 	bf_emit_cond_functions(a, rules, s.functions);
+	bf_emit_note_function(a, rules, p, s.note);
 	return a->error;
 }

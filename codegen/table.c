@@ -7,19 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "squeeze.h"
 #include "table.h"
 
 /*
- * A saved table is this and the option value that would make it. Loading checks it like
- * any other, so that a file that was damaged or written by another release is refused
+ * A saved table is this and the entries as bf_squeeze() writes them. Loading makes an option value of it
+ * and checks that like any other, so that what was damaged or written by another release is refused
  * rather than believed.
  */
 struct saved_table {
 	char magic[8];
-	uint64_t len; /* of the option value behind it */
+	struct ipt_replace head;
 };
 
-static const char saved_magic[8] = "bf-tbl1";
+static const char saved_magic[8] = "bf-tbl2";
+
+/* No entries become so many times smaller: for whatever says that it holds more, no memory is taken. */
+#define MOST_SQUEEZED 2048
 
 void bf_table_free(struct bf_table *t)
 {
@@ -27,6 +31,7 @@ void bf_table_free(struct bf_table *t)
 		return;
 	free(t->offsets);
 	free(t->entries);
+	free(t->saved);
 	free(t);
 }
 
@@ -47,15 +52,44 @@ uint32_t bf_table_index(const struct bf_table *t, uint32_t offset)
 	return t->num_entries;
 }
 
-void bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst)
+/* Where the squeezed entries begin. */
+static const uint8_t *squeezed(const struct bf_table *t, size_t *len)
 {
+	*len = t->saved_len - sizeof(struct saved_table);
+	return (const uint8_t *)t->saved + sizeof(struct saved_table);
+}
+
+/* Checked, so that who follows the entries' sizes stays in @dst. */
+static int copy_entries(const struct bf_table *t, uint8_t *dst)
+{
+	const uint8_t *src;
+	size_t len;
+
+	if (t->entries) {
+		memcpy(dst, t->entries, t->size);
+		return 0;
+	}
+	src = squeezed(t, &len);
+	return bf_unsqueeze(src, len, dst, t->size);
+}
+
+int bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst)
+{
+	uint8_t *p = dst;
+	uint16_t size;
 	uint32_t i;
+	int err;
 
 	/* bf_table_check() has already wiped what the kernel would not copy out. */
-	memcpy(dst, t->entries, t->size);
-	for (i = 0; i < t->num_entries; i++)
-		memcpy((uint8_t *)dst + t->offsets[i] + offsetof(struct ipt_entry, counters),
-		       &counters[i], sizeof(counters[i]));
+	err = copy_entries(t, dst);
+	if (err)
+		return err;
+	for (i = 0; i < t->num_entries; i++) {
+		memcpy(p + offsetof(struct ipt_entry, counters), &counters[i], sizeof(counters[i]));
+		memcpy(&size, p + offsetof(struct ipt_entry, next_offset), sizeof(size));
+		p += size;
+	}
+	return 0;
 }
 
 size_t bf_table_replace_size(const struct bf_table *t)
@@ -63,50 +97,81 @@ size_t bf_table_replace_size(const struct bf_table *t)
 	return sizeof(struct ipt_replace) + t->size;
 }
 
-void bf_table_to_replace(const struct bf_table *t, void *dst)
+static void make_head(const struct bf_table *t, struct ipt_replace *head)
 {
-	struct ipt_replace head = {
+	*head = (struct ipt_replace){
 		.name = "filter",
 		.valid_hooks = BF_FILTER_HOOKS,
 		.num_entries = t->num_entries,
 		.size = t->size,
 		.num_counters = t->num_entries,
 	};
+	memcpy(head->hook_entry, t->hook_entry, sizeof(head->hook_entry));
+	memcpy(head->underflow, t->underflow, sizeof(head->underflow));
+}
 
-	memcpy(head.hook_entry, t->hook_entry, sizeof(head.hook_entry));
-	memcpy(head.underflow, t->underflow, sizeof(head.underflow));
+int bf_table_to_replace(const struct bf_table *t, void *dst)
+{
+	struct ipt_replace head;
+
+	make_head(t, &head);
 	memcpy(dst, &head, sizeof(head));
-	memcpy((uint8_t *)dst + sizeof(head), t->entries, t->size);
+	return copy_entries(t, (uint8_t *)dst + sizeof(head));
 }
 
-size_t bf_table_saved_size(const struct bf_table *t)
+int bf_table_save(struct bf_table *t, const void **result, size_t *len)
 {
-	return sizeof(struct saved_table) + bf_table_replace_size(t);
+	struct saved_table *saved = t->saved;
+
+	if (!saved) {
+		saved = malloc(sizeof(*saved) + bf_squeeze_bound(t->size, t->num_entries));
+		if (!saved)
+			return -ENOMEM;
+		memcpy(saved->magic, saved_magic, sizeof(saved->magic));
+		make_head(t, &saved->head);
+		t->saved_len = sizeof(*saved) + bf_squeeze(t, (uint8_t *)(saved + 1));
+		/* Becoming smaller, it need not move, but may. */
+		t->saved = realloc(saved, t->saved_len) ?: saved;
+	}
+	*result = t->saved;
+	*len = t->saved_len;
+	return 0;
 }
 
-void bf_table_save(const struct bf_table *t, void *dst)
+void bf_table_fold(struct bf_table *t)
 {
-	struct saved_table saved = {.len = bf_table_replace_size(t)};
-
-	memcpy(saved.magic, saved_magic, sizeof(saved.magic));
-	memcpy(dst, &saved, sizeof(saved));
-	bf_table_to_replace(t, (uint8_t *)dst + sizeof(saved));
+	if (!t->saved)
+		return;
+	free(t->offsets);
+	free(t->entries);
+	t->offsets = NULL;
+	t->entries = NULL;
 }
 
 int bf_table_load(const void *src, size_t len, struct bf_table **table)
 {
+	const uint8_t *entries = (const uint8_t *)src + sizeof(struct saved_table);
 	struct saved_table saved;
+	uint8_t *value;
 	int err;
 
 	*table = NULL;
 	if (len < sizeof(saved))
 		return -EINVAL;
 	memcpy(&saved, src, sizeof(saved));
+	len -= sizeof(saved);
 	if (memcmp(saved.magic, saved_magic, sizeof(saved.magic)) ||
-	    saved.len != len - sizeof(saved))
+	    saved.head.size / MOST_SQUEEZED > len)
 		return -EINVAL;
 
-	err = bf_table_check((const uint8_t *)src + sizeof(saved), saved.len, table, NULL);
+	value = malloc(sizeof(saved.head) + saved.head.size);
+	if (!value)
+		return -ENOMEM;
+	memcpy(value, &saved.head, sizeof(saved.head));
+	err = bf_unsqueeze(entries, len, value + sizeof(saved.head), saved.head.size);
+	if (!err)
+		err = bf_table_check(value, sizeof(saved.head) + saved.head.size, table, NULL);
+	free(value);
 	return !err || err == -ENOMEM ? err : -EINVAL;
 }
 

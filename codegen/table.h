@@ -29,8 +29,14 @@
  *	zero; and what the kernel does not give back is zero: what follows the user part
  *	of a match or target, what follows a name in its field, and what follows a target
  *	that is shorter than its room
+ * @tries: bf_match.tries of all its matches: to compile it, bf_kernel.tried of these may be needed
+ * @asks: one of its matches is one that the kernel is asked (question.h)
+ * @asks_instead: one is where bf_kernel.asks_instead says so
+ * @asks_targets: one of its targets is put to the kernel as well
+ * @connection_marks: one of its targets changes the mark of a connection, or takes it for the packet's
+ * @saved: the table as bf_table_save() gives it, once that was called: @saved_len bytes
  *
- * Immutable after bf_table_check(). Offsets and sizes are in bytes. Entry points and
+ * Immutable after bf_table_check(), but for what bf_table_save() and bf_table_fold() do. Offsets and sizes are in bytes. Entry points and
  * underflows of hooks that a filter table does not have are UINT32_MAX.
  *
  * What the checks leave to whoever runs the table, since the kernel accepts it: jumps that
@@ -45,6 +51,12 @@ struct bf_table {
 	uint32_t underflow[NF_INET_NUMHOOKS];
 	uint32_t *offsets;
 	uint8_t *entries;
+	uint32_t tries;
+	bool asks, asks_instead;
+	bool connection_marks;
+	bool asks_targets;
+	void *saved;
+	size_t saved_len;
 };
 
 /* bf_table_check(): sound, but something in it is not in our registry */
@@ -90,6 +102,19 @@ struct bf_table *bf_table_empty(int policy);
 
 void bf_table_free(struct bf_table *table);
 
+/* User chains, and rules in all chains without the policies and what else iptables adds to each. */
+static inline uint32_t bf_table_chains(const struct bf_table *t)
+{
+	/* Each begins with an ERROR entry, as the end of the table does. */
+	return t->stacksize - 1;
+}
+
+static inline uint32_t bf_table_rules(const struct bf_table *t)
+{
+	/* Each ends in a RETURN of its own, each built-in chain in its policy. */
+	return t->num_entries - t->stacksize - bf_table_chains(t) - 3;
+}
+
 /* The entry with this index, 0 <= index < num_entries. */
 static inline const struct ipt_entry *bf_table_entry(const struct bf_table *t, uint32_t index)
 {
@@ -108,29 +133,39 @@ uint32_t bf_table_index(const struct bf_table *t, uint32_t offset);
  * @counters: num_entries of them
  * @dst: size bytes, written
  *
- * Byte for byte what the kernel writes (copy_entries_to_user()), counters included.
+ * Byte for byte what the kernel writes (copy_entries_to_user()), counters included. 0, or -EINVAL if what
+ * bf_table_save() made of the entries is not what it was.
  */
-void bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst);
+int bf_table_show(const struct bf_table *t, const struct xt_counters *counters, void *dst);
 
 /**
  * bf_table_to_replace - an IPT_SO_SET_REPLACE option value that makes this table
  * @dst: bf_table_replace_size() bytes
  *
  * counters is NULL, and num_counters the number of this table's own entries: whoever sends
- * it sets both to what the table in force has.
+ * it sets both to what the table in force has. 0 or -EINVAL, as bf_table_show().
  */
 size_t bf_table_replace_size(const struct bf_table *t);
-void bf_table_to_replace(const struct bf_table *t, void *dst);
+int bf_table_to_replace(const struct bf_table *t, void *dst);
 
 /**
  * bf_table_save - flatten a table so that bf_table_load() gives it back
- * @dst: bf_table_saved_size() bytes
+ * @saved: receives @len bytes, which stay the table's; a tenth of the table or less if its rules are
+ *	alike
  *
- * For the copy kept beside the running program. bf_table_load() checks all of it again, as
- * bf_table_check() does, and returns -EINVAL if anything is wrong with it, or -ENOMEM.
+ * For the copy kept beside the running program. 0 or -ENOMEM.
  */
-size_t bf_table_saved_size(const struct bf_table *t);
-void bf_table_save(const struct bf_table *t, void *dst);
+int bf_table_save(struct bf_table *t, const void **saved, size_t *len);
+
+/*
+ * Keep nothing else of a table that was saved: @offsets and @entries are NULL from now on, and nothing that
+ * needs them may be called. bf_table_show() and bf_table_save() do not. If it was not saved, it stays as it is.
+ */
+void bf_table_fold(struct bf_table *t);
+
+/*
+ * Checks all of it again, as bf_table_check() does: -EINVAL if anything is wrong with it, or -ENOMEM.
+ */
 int bf_table_load(const void *src, size_t len, struct bf_table **table);
 
 #endif /* BPFILTER_TABLE_H */

@@ -235,13 +235,15 @@ static int check_match(struct table_check *c, uint32_t index, struct ipt_entry *
 	if (match->proto && (match->proto != e->ip.proto || e->ip.invflags & IPT_INV_PROTO))
 		return bf_why(c->why, -EINVAL, "match %s without its protocol (%s)", match->name,
 			      bf_place_of(c, index).text);
-
-	err = match->check ? match->check(e, m->data, e->comefrom, &detail) : 0;
+	err = bf_match_check(match, e, m->data, e->comefrom, &detail);
 	if (err)
 		return bf_why(c->why, err, "match %.120s (%s)",
 			      detail.text[0] ? detail.text : match->name,
 			      bf_place_of(c, index).text);
 
+	c->t->tries |= match->tries;
+	c->t->asks |= match->asks || (match->asks_if && match->asks_if(m->data));
+	c->t->asks_instead |= match->asks_instead;
 	used = match->usersize ? match->usersize : match->size;
 	memset(m->data + used, 0, XT_ALIGN(match->size) - used);
 	wipe_name(m->u.user.name);
@@ -288,10 +290,22 @@ static int check_extension(struct table_check *c, uint32_t index, struct ipt_ent
 	if (target_size(e) != sizeof(*target) + XT_ALIGN(ext->size))
 		return bf_why(c->why, -EINVAL, "target %s has a wrong size (%s)", ext->name,
 			      bf_place_of(c, index).text);
+	if (ext->filter_only && strncmp(c->head->name, "filter", sizeof(c->head->name)))
+		return bf_why(c->why, -EINVAL, "target %s outside of table filter (%s)", ext->name,
+			      bf_place_of(c, index).text);
+	if (ext->hooks && e->comefrom & BF_FILTER_HOOKS & ~ext->hooks)
+		return bf_why(c->why, -EINVAL, "target %s in a hook that it is not for (%s)",
+			      ext->name, bf_place_of(c, index).text);
+	if (ext->proto && (ext->proto != e->ip.proto || e->ip.invflags & IPT_INV_PROTO))
+		return bf_why(c->why, -EINVAL, "target %s without its protocol (%s)", ext->name,
+			      bf_place_of(c, index).text);
 	err = ext->check ? ext->check(e, target->data, e->comefrom, &detail) : 0;
 	if (err)
 		return bf_why(c->why, err, "target %.120s (%s)",
 			      detail.text[0] ? detail.text : ext->name, bf_place_of(c, index).text);
+	c->t->connection_marks |= ext->connection_marks;
+	c->t->asks_targets |= ext->asks;
+	c->t->asks |= ext->asks;
 	*used = ext->usersize ? ext->usersize : ext->size;
 	return 0;
 }
@@ -339,6 +353,42 @@ static int check_extensions(struct table_check *c)
 	return 0;
 }
 
+/* Of a match that the check may not have come to. */
+static bool may_come_to_the_kernel(const struct ipt_entry *e, const struct xt_entry_match *m)
+{
+	const struct bf_match *match = bf_match_find(m->u.user.name, m->u.user.revision);
+	struct bf_why detail = {""};
+
+	if (!match || !match->check || m->u.match_size != sizeof(*m) + XT_ALIGN(match->size))
+		return true;
+	return match->check(e, m->data, e->comefrom, &detail) != -EPERM;
+}
+
+/*
+ * A table that is not translated goes to ip_tables as it is, but from the helper: what means something else there must not,
+ * wherever it stands.
+ */
+static int check_all_is_for_the_kernel(struct table_check *c)
+{
+	uint32_t i, pos;
+
+	for (i = 0; i < c->t->num_entries; i++) {
+		const struct ipt_entry *e = entry_at(c->t, c->t->offsets[i]);
+		const struct xt_entry_match *m;
+
+		for (pos = sizeof(*e); pos < e->target_offset; pos += m->u.match_size) {
+			m = (const void *)((const char *)e + pos);
+			if (!may_come_to_the_kernel(e, m))
+				return bf_why(
+					c->why, -EPERM,
+					"match %s names what is the caller's alone (%s)",
+					bf_label_of(m->u.user.name, XT_EXTENSION_MAXNAMELEN).text,
+					bf_place_of(c, i).text);
+		}
+	}
+	return BF_NOT_TRANSLATABLE;
+}
+
 /* What the kernel asks only when it is about to put the table in force. */
 static int check_place(const struct table_check *c)
 {
@@ -370,7 +420,7 @@ static int check_all(struct table_check *c)
 		err = check_extensions(c);
 	if (!err)
 		err = check_place(c);
-	return err;
+	return err == BF_NOT_TRANSLATABLE ? check_all_is_for_the_kernel(c) : err;
 }
 
 /* A table with a copy of the entries, nothing of it checked yet. */

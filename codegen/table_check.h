@@ -65,9 +65,12 @@ static inline bool target_is_standard(const struct ipt_entry *e)
 	return strcmp(target_name(e), XT_STANDARD_TARGET) == 0;
 }
 
+/* Hardly any is, which the first letter tells. */
 static inline bool target_is_error(const struct ipt_entry *e)
 {
-	return strcmp(target_name(e), XT_ERROR_TARGET) == 0;
+	const char *name = target_name(e);
+
+	return *name == *XT_ERROR_TARGET && strcmp(name, XT_ERROR_TARGET) == 0;
 }
 
 /* Only for standard targets: others may end before. */

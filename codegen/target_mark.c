@@ -7,15 +7,23 @@
 static void mark_compile(struct bf_rule *r, const struct ipt_entry *e, const void *data)
 {
 	const struct xt_mark_tginfo2 *info = data;
+	struct bf_effect effect;
 
-	bf_set_mark(r, ~info->mask, info->mark);
+	bf_set_mark(r, BF_MARK, ~info->mask, info->mark);
+	if (!r->late_marks)
+		return;
+	/* Rules that follow see it in the key. */
+	memset(&effect, 0, sizeof(effect));
+	effect.kind = BF_EFFECT_MARK;
+	effect.keep = ~info->mask;
+	effect.flip = info->mark;
+	bf_effect(r, &effect);
 }
 
 const struct bf_target bf_target_mark = {
 	.name = "MARK",
 	.revision = 2,
 	.size = sizeof(struct xt_mark_tginfo2),
-	.options = "--set-mark, --set-xmark, --and-mark, --or-mark, --xor-mark; needs the kernel "
-		   "module",
+	.options = "--set-mark, --set-xmark, --and-mark, --or-mark, --xor-mark",
 	.compile = mark_compile,
 };

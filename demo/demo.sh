@@ -245,7 +245,7 @@ packet "tcp port 80   client -> server" allowed can_tcp client 198.51.100.2 80
 
 title "7. A rule that bpfilter cannot translate: the kernel gets the whole table, none is lost"
 counted=$(rule_packets to-server 'multiport')
-run host "${via[@]}" iptables-legacy -A FORWARD -j REJECT
+run host "${via[@]}" iptables-legacy -A FORWARD -j CLASSIFY --set-class 1:2
 run host "$BPFILTER" status
 fact "the kernel's own filter table has the rules now" cannot kernel_is_empty host
 fact "and the reason is named" test -n "$(kernel_why host)"
@@ -253,7 +253,7 @@ packet "tcp port 80   client -> server" allowed can_tcp client 198.51.100.2 80
 packet "tcp port 3306 client -> server" refused can_tcp client 198.51.100.2 3306
 echo
 echo "    ... and back, when that rule goes:"
-run host "${via[@]}" iptables-legacy -D FORWARD -j REJECT
+run host "${via[@]}" iptables-legacy -D FORWARD -j CLASSIFY --set-class 1:2
 fact "the kernel's filter table is empty again" kernel_is_empty host
 fact "counters went along (port 80: $counted packets before)" \
 	test "$(rule_packets to-server 'multiport')" -gt "$counted"

@@ -23,7 +23,7 @@ sbin=$PREFIX/sbin
 # systemd and modprobe look here besides their own folders in /etc, wherever the rest is.
 lib=/usr/local/lib
 [ "$PREFIX" != /usr ] || lib=/usr/lib
-module_sources=(bpfilter_kern.c Kbuild include/uapi/bpfilter.h dkms.conf COPYING)
+module_sources=(bpfilter_kern.c bpfilter_ask.c bpfilter_ask.h Kbuild include/uapi/bpfilter.h dkms.conf COPYING)
 failed=0
 
 say() {
@@ -37,9 +37,13 @@ complain() {
 
 # Each file: where it is here, its mode, where it goes. What ends in .in is filled in.
 files() {
+	local page
+
+	for page in docs/*.[1-9]; do
+		echo "$page 644 $PREFIX/share/man/man${page##*.}/${page#docs/}"
+	done
 	cat <<END
 $B/bpfilter 755 $sbin/bpfilter
-docs/bpfilter.8 644 $PREFIX/share/man/man8/bpfilter.8
 tools/bpfilter.bash-completion 644 $PREFIX/share/bash-completion/completions/bpfilter
 packaging/bpfilter.service.in 644 $lib/systemd/system/bpfilter.service
 packaging/bpfilter.modprobe.in 644 $lib/modprobe.d/bpfilter.conf
@@ -49,6 +53,7 @@ END
 # Those folders of them that a machine need not have had before, inner ones first.
 folders() {
 	cat <<END
+$PREFIX/share/man/man5
 $PREFIX/share/man/man8
 $PREFIX/share/bash-completion/completions
 $PREFIX/share/bash-completion

@@ -1,71 +1,79 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [RULES...] - what rules cost, with the kernel's ip_tables and with bpfilter
+# bench.sh [-q] [PART...] - what bpfilter costs beside the kernel's ip_tables and nftables
 #
-# Rules of addresses and ports that never match; a packet that walks them all and is dropped by the
-# policy of OUTPUT. Times of the iptables commands are those a user waits for, "bpfilter run"
-# included.
+# Parts: lookup, throughput, stream, update, memory; all of them if none is given. -q takes fewer sizes and
+# rounds. Tables go to stdout, progress to stderr; below $BUILD/bench are then result.json and the plots,
+# in a folder for each of the two ways. docs/benchmark.md says how each number is made.
 
 set -u
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=lib.sh
 . "$here/lib.sh"
+# shellcheck source=bench/subject.sh
+. "$here/bench/subject.sh"
+# shellcheck source=bench/lookup.sh
+. "$here/bench/lookup.sh"
+# shellcheck source=bench/throughput.sh
+. "$here/bench/throughput.sh"
+# shellcheck source=bench/stream.sh
+. "$here/bench/stream.sh"
+# shellcheck source=bench/update.sh
+. "$here/bench/update.sh"
+# shellcheck source=bench/memory.sh
+. "$here/bench/memory.sh"
 
-blast=${BUILD:-$(dirname "$BPFILTER")}/selftests/blast
+build=${BUILD:-$(dirname "$BPFILTER")}
+bench=$build/selftests/bench
+
+# The five that the goals are about, and the others.
+main=acl,fw,ipc,k8s,block
+deep=docker,docker-flat,kube,kube-flat,calico,calico-flat
+nasty=nested,crossing,nonterminal,stateful
+
+mode=full
+[ "${1:-}" != -q ] || { mode=quick && shift; }
+case $mode in
+full) sizes=10,100,1000,10000,100000 rounds=7 ms=100 ;;
+quick) sizes=10,1000,10000 rounds=3 ms=40 ;;
+esac
+[ $# -gt 0 ] || set -- lookup throughput stream update memory
+
+say() {
+	printf '%4d s  %s\n' $SECONDS "$*" >&2
+}
+
+# record PART: lines of JSON, each an object, are results of that part.
+record() {
+	sed "s/^{/{\"part\": \"$1\", /" >>"$out/records"
+}
+
+# The value in the middle of those on stdin.
+median() {
+	sort -n | awk '{ x[NR] = $1 } END { if (NR) print x[int((NR + 1) / 2)] }'
+}
 
 rules() {
-	echo '*filter'
-	echo ':OUTPUT DROP [0:0]'
-	awk -v n="$1" 'BEGIN {
-		for (i = 0; i < n; i++)
-			printf "-A OUTPUT -d 10.%d.%d.%d/32 -p udp -m udp --dport %d -j ACCEPT\n",
-				i / 65536 % 256, i / 256 % 256, i % 256, 1 + i * 7919 % 65535
-	}'
-	echo COMMIT
-}
-
-# Milliseconds that a command takes: the best of three.
-ms() {
-	local best=999999999 start took
-
-	for _ in 1 2 3; do
-		start=${EPOCHREALTIME/./}
-		"$@" >/dev/null || return 1
-		took=$((${EPOCHREALTIME/./} - start))
-		[ $took -ge $best ] || best=$took
-	done
-	printf '%d.%d' $((best / 1000)) $((best / 100 % 10))
-}
-
-# Nanoseconds a packet: the best of five.
-ns() {
-	for _ in 1 2 3 4 5; do
-		inside "$1" "$blast" 192.0.2.9 9 300
-	done | sort -n | head -n 1
-}
-
-load() {
-	"$1" "$2" iptables-legacy-restore <"$T/rules"
-}
-
-append() {
-	"$1" "$2" iptables-legacy -A OUTPUT -p tcp --dport 1 -j ACCEPT
-	"$1" "$2" iptables-legacy -D OUTPUT -p tcp --dport 1 -j ACCEPT
+	"$bench" rules --shape="$1" --rules="$2" >"$T/rules" || exit 1
 }
 
 lab_begin
-netns kernel bpf peer1 peer2
-link kernel 192.0.2.1/24 peer1 192.0.2.2/24
-link bpf 192.0.2.1/24 peer2 192.0.2.2/24
-filtered bpf iptables-legacy -S >/dev/null || exit 1
-printf '%8s  %19s  %19s  %19s\n' '' 'load, ms' 'append + delete, ms' 'a packet, ns'
-printf '%8s  %9s %9s  %9s %9s  %9s %9s\n' rules kernel bpfilter kernel bpfilter kernel bpfilter
-[ $# -gt 0 ] || set -- 0 10 100 1000 10000
-for n; do
-	rules "$n" >"$T/rules"
-	printf '%8d  %9s %9s  %9s %9s  %9s %9s\n' "$n" \
-		"$(ms load inside kernel)" "$(ms load filtered bpf)" \
-		"$(ms append inside kernel)" "$(ms append filtered bpf)" \
-		"$(ns kernel)" "$(ns bpf)"
+out=$build/bench/$mode
+mkdir -p "$out"
+rm -f "$out"/*
+: >"$out/records"
+for part; do
+	case $part in
+	lookup | throughput | stream | update | memory) "bench_$part" || exit 1 ;;
+	*) echo "bench.sh: no part \"$part\"" >&2 && exit 2 ;;
+	esac
 done
+say "done: $out/result.json"
+lab_end
+
+awk -v mode=$mode -v json="$out/result.json" -v kernel="$(uname -r | sed 's/-.*//')" \
+	-v cpu="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)" \
+	-v when="$(date -u +%FT%TZ)" -f "$here/bench/records.awk" -f "$here/bench/goals.awk" \
+	-f "$here/bench/report.awk" "$out/records" || exit 1
+"$here/bench/plot.sh" "$out"

@@ -289,6 +289,18 @@ filtered() {
 	inside "$ns" "$BPFILTER" run -- "$@"
 }
 
+# at PLACEMENT COMMAND...: in namespace host; "kernel": with its own ip_tables.
+at() {
+	local place=$1
+
+	shift
+	if [ "$place" = kernel ]; then
+		inside host "$@"
+	else
+		inside host "$BPFILTER" run --attach="$place" -- "$@"
+	fi
+}
+
 # plain NAME COMMAND...: in a namespace, with its iptables calls answered by the kernel's own
 # ip_tables, whoever has its filter table. One at a time.
 plain() {
@@ -332,13 +344,25 @@ wait_for() {
 	return 1
 }
 
+# within SECONDS COMMAND...: it succeeds by then; tried ten times a second.
+within() {
+	local i
+
+	for ((i = 0; i < $1 * 10; i++)); do
+		"${@:2}" && return
+		sleep 0.1
+	done
+	return 1
+}
+
 # Does it get through? NAME is where it is sent from.
 can_ping() {
 	inside "$1" ping -q -n -c 1 -W 1 "$2" >/dev/null 2>&1
 }
 
+# can_tcp FROM ADDRESS PORT [SECONDS]: within one second, which a connection may exceed on a busy host.
 can_tcp() {
-	inside "$1" timeout 1 bash -c ": </dev/tcp/$2/$3" 2>/dev/null
+	inside "$1" timeout "${4:-1}" bash -c ": </dev/tcp/$2/$3" 2>/dev/null
 }
 
 # can_udp FROM ADDRESS PORT TO: TO is the namespace whose serve_udp receives it.

@@ -20,7 +20,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 
 # Quick ones first: most changes are noticed by these. The rest has nothing to do with the compiler.
 TESTS="asm ir table match_ip match_tcp match_multiport match_conntrack match_limit shapes paged filter
-	forms faults"
+	forms classify faults"
 DIFFERENTIAL="--sets 40"
 TIMEOUT=300
 

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [-t SECONDS] TEST... - run test programs, one after the other, and count their TAP lines
+# run.sh [-j N] [-t SECONDS] TEST... - run test programs, N at a time, and count their TAP lines
 #
 # A TEST is a program, with arguments if it holds spaces. Every line "ok" or "not ok" counts as
 # one test, and "ok ... # SKIP why" as skipped. Beyond that, a program has failed once more if it
 # ends with a status that its lines do not explain, reports fewer tests than its plan says, takes
 # longer than SECONDS, or if a sanitizer speaks. Exit status 4 without a test line is a skip.
+# They are begun in the order in which they are given, and told of in the order in which they end.
 #
 # The last line is "N passed, N failed, N skipped". Exit status 0 if something ran and nothing
 # failed.
@@ -15,18 +16,26 @@ set -u
 # Every test in a process group of its own, so that an interrupt here ends all of it, in order.
 set -m
 
-limit=600
-if [ "${1:-}" = -t ]; then
-	limit=$2
-	shift 2
-fi
+limit=600 jobs=1
+while getopts j:t: opt; do
+	case $opt in
+	j) jobs=$OPTARG ;;
+	t) limit=$OPTARG ;;
+	*) echo "usage: run.sh [-j N] [-t SECONDS] TEST..." >&2; exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
 
-log=$(mktemp)
-failures=$(mktemp)
-skips=$(mktemp)
-trap 'rm -f "$log" "$failures" "$skips"' EXIT
-test_pid=
-trap '[ -z "$test_pid" ] || { kill "$test_pid" && wait "$test_pid"; } 2>/dev/null; exit 130' INT TERM
+logs=$(mktemp -d)
+failures=$logs/failures
+skips=$logs/skips
+touch "$failures" "$skips"
+trap 'rm -rf "$logs"' EXIT
+# Those that are running, by pid: name, when it began, log.
+declare -A running=() began=() log_of=()
+trap '[ ${#running[@]} -eq 0 ] || { kill "${!running[@]}" && wait "${!running[@]}"; } 2>/dev/null; exit 130' \
+	INT TERM
+begun=0
 
 passed=0 failed=0 skipped=0
 
@@ -72,18 +81,25 @@ trouble() {
 	fi
 }
 
-run_one() {
-	local name=$1 rc start=$SECONDS what
+begin() {
+	local name=${1##*selftests/} log
 	local -a command
 
 	read -ra command <<<"$1"
-	name=${name##*selftests/}
-	printf '%-44s ' "$name"
+	[ "$jobs" -gt 1 ] || printf '%-44s ' "$name"
+	begun=$((begun + 1))
+	log=$logs/$begun
 	timeout -k 10 "$limit" "${command[@]}" >"$log" 2>&1 </dev/null &
-	test_pid=$!
-	wait "$test_pid"
-	rc=$?
-	test_pid=
+	running[$!]=$name
+	began[$!]=$SECONDS
+	log_of[$!]=$log
+}
+
+# end PID STATUS: of one that has ended, what is to be said of it.
+end() {
+	local rc=$2 name=${running[$1]} took=$((SECONDS - began[$1])) log=${log_of[$1]} what
+
+	unset "running[$1]" "began[$1]" "log_of[$1]"
 	count "$name"
 	what=$(trouble "$rc")
 	[ -z "$what" ] || bad=$((bad + 1))
@@ -91,28 +107,44 @@ run_one() {
 		skip=1
 		echo "$name: $(tail -n 1 "$log")" >>"$skips"
 	fi
+	[ "$jobs" -eq 1 ] || printf '%-44s ' "$name"
 	printf '%5d passed' "$ok"
 	[ "$bad" -eq 0 ] || printf ', %d FAILED' "$bad"
 	[ "$skip" -eq 0 ] || printf ', %d skipped' "$skip"
-	printf ' (%d s)%s\n' $((SECONDS - start)) "${what:+: $what}"
-	if [ "$bad" -gt 0 ]; then
-		{
-			echo "=== $name${what:+: $what}"
-			# All of it if it is short; else the failures with what led to them.
-			if [ "$(wc -l <"$log")" -le 400 ]; then
-				cat "$log"
-			else
-				grep -n -B 12 -A 6 '^not ok' "$log" | head -n 300
-				echo "... the last lines:"
-				tail -n 60 "$log"
-			fi
-		} >>"$failures"
-	fi
+	printf ' (%d s)%s\n' "$took" "${what:+: $what}"
+	[ "$bad" -eq 0 ] || failure "$name${what:+: $what}"
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	rm "$log"
+}
+
+# failure TITLE: show $log in the end.
+failure() {
+	{
+		echo "=== $1"
+		# All of it if it is short; else the failures with what led to them.
+		if [ "$(wc -l <"$log")" -le 400 ]; then
+			cat "$log"
+		else
+			grep -n -B 12 -A 6 '^not ok' "$log" | head -n 300
+			echo "... the last lines:"
+			tail -n 60 "$log"
+		fi
+	} >>"$failures"
+}
+
+end_one() {
+	local pid
+
+	wait -n -p pid
+	end "$pid" $?
 }
 
 for t in "$@"; do
-	run_one "$t"
+	[ ${#running[@]} -lt "$jobs" ] || end_one
+	begin "$t"
+done
+while [ ${#running[@]} -gt 0 ]; do
+	end_one
 done
 
 if [ -s "$skips" ]; then

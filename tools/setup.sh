@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh demo|check|check-vm|check-install BUILD-DIR - install the Debian packages that building and
+# setup.sh demo|check|bench|check-vm|check-install BUILD-DIR - install the Debian packages that building and
 #	running need
 #
 # Done once, for the demo once for each kernel: leaves a stamp in BUILD-DIR. Needs neither the network nor
@@ -9,15 +9,17 @@
 
 set -eu
 
-what=${1:?usage: setup.sh demo|check|check-vm|check-install BUILD-DIR}
-build=${2:?usage: setup.sh demo|check|check-vm|check-install BUILD-DIR}
+what=${1:?usage: setup.sh demo|check|bench|check-vm|check-install BUILD-DIR}
+build=${2:?usage: setup.sh demo|check|bench|check-vm|check-install BUILD-DIR}
 
 # What the binary and the demo need.
-packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev
+packages=(gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev libpcap-dev
 	  iptables iproute2 iputils-ping netcat-openbsd procps util-linux)
-# What the tests need besides: the harness, captures, nat and conntrack to look at.
+# What the tests need besides: the harness, nat and conntrack to look at.
 [ "$what" = demo ] ||
-	packages+=(linux-source-6.1 xz-utils libpcap-dev nftables conntrack ipset nfacct)
+	packages+=(linux-source-6.1 xz-utils nftables conntrack ipset nfacct)
+# What draws the benchmark's plots.
+[ "$what" != bench ] || packages+=(gnuplot-nox)
 # What virtual machines need: the emulator, what makes an initramfs, and what judges the module's style.
 [ "$what" != check-vm ] ||
 	packages+=(qemu-system-x86 cpio kmod binutils debian-archive-keyring perl)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "broker.h"
 #include "call.h"
 #include "client.h"
+#include "mounts.h"
 
 #define MAX_THREADS 128
 /* Threads that stay when there is nothing to do. */
@@ -29,12 +31,14 @@
 /**
  * struct broker - shared by its threads
  * @lock: for @idle and @threads
+ * @attach: see bf_broker_main()
  * @idle: threads that wait for a notification
  * @sizes: of the structures that this kernel's notifications use
  */
 struct broker {
 	int listener;
 	int probe;
+	uint32_t attach;
 	pthread_mutex_t lock;
 	unsigned int idle;
 	unsigned int threads;
@@ -138,6 +142,7 @@ static void *thread_main(void *arg)
 		bf_log(BF_LOG_ERR, "no memory for another thread that answers iptables calls");
 		forget_thread(b);
 	}
+	server.attach = b->attach;
 	while (stay && receive(b, notif) == 0) {
 		begin_call(b);
 		answer(b, resp, notif->id, bf_call_handle(&server, notif));
@@ -231,19 +236,25 @@ static void close_stdio(void)
 	close(null);
 }
 
-int bf_broker_main(int listener, int ready, int run)
+int bf_broker_main(int listener, int ready, int run, uint32_t attach)
 {
+	int err, mounts = bf_mounts_outer();
 	struct broker *b;
-	int err;
 
 	ignore_signals();
 	close_stdio();
+	/* For the helpers that it starts when its ancestors are gone. */
+	if (mounts >= 0) {
+		setns(mounts, CLONE_NEWNS);
+		close(mounts);
+	}
 	/* Directories in use must not be kept from being unmounted by one that stays behind. */
 	if (chdir("/"))
 		return -errno;
 	b = new_broker(listener);
 	if (!b)
 		return -ENOMEM;
+	b->attach = attach;
 	pthread_mutex_lock(&b->lock);
 	err = add_thread(b);
 	pthread_mutex_unlock(&b->lock);

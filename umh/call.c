@@ -27,6 +27,7 @@
 #include "call.h"
 #include "caps.h"
 #include "client.h"
+#include "others.h"
 #include "seccomp.h"
 #include "sockopt.h"
 #include "wire.h"
@@ -59,6 +60,7 @@ struct call {
 	int netns;
 	int optlen;
 	union bf_sockopt_head head;
+	bool others; /* rules for another table (others.h) */
 };
 
 /* Is the caller still waiting? 0 or -ESRCH. */
@@ -269,7 +271,10 @@ static int examine(struct call *c)
 	err = read_caller(c, c->args.optval, &c->head, len);
 	if (err || bf_sockopt_is_revision(c->op))
 		return err;
-	return bf_sockopt_is_filter(&c->head) ? 0 : BF_CALL_CONTINUE;
+	if (bf_sockopt_is_filter(&c->head))
+		return 0;
+	c->others = c->op == IPT_SO_SET_REPLACE && bf_others_replace(&c->head.replace);
+	return BF_CALL_CONTINUE;
 }
 
 /* The whole request; the payload behind the head passes through our buffer piece by piece. */
@@ -282,6 +287,7 @@ static int send_request(struct call *c, size_t payload_len)
 		.pid = c->tid,
 		.len = payload_len,
 		.optlen = c->optlen,
+		.attach = c->s->attach,
 	};
 	size_t head_len = bf_sockopt_head_len(c->op, c->optlen);
 	size_t done = payload_len < head_len ? payload_len : head_len;
@@ -423,6 +429,30 @@ static int forward(struct call *c)
 	return -EAGAIN;
 }
 
+/*
+ * Rules of another table are on their way to the kernel, which are not for a filter at the interfaces
+ * (others.h): the helper moves it, before they are in force, or the caller has to try again. If there is no helper there is nothing to lose by
+ * starting one: it finds what the former one has left at the interfaces.
+ */
+static int tell_of_others(struct call *c)
+{
+	bool sent = false;
+	int tries, ret = -ECONNRESET;
+
+	for (tries = 0; tries < MAX_TRIES && ret == -ECONNRESET; tries++) {
+		ret = connect_helper(c);
+		if (ret == -EAGAIN)
+			ret = -ECONNRESET;
+		else if (!ret)
+			ret = exchange(c, sizeof(c->head.replace), &sent);
+	}
+	if (!ret || ret == -ESRCH)
+		return ret ?: BF_CALL_CONTINUE;
+	bf_log(BF_LOG_WARN, "the rules of table %.*s have to wait for the filter table: %s",
+	       (int)sizeof(c->head.replace.name), c->head.replace.name, strerror(-ret));
+	return -EAGAIN;
+}
+
 /* "bpfilter" itself, asking whether it is below us. */
 static bool is_inside_probe(const struct bf_sockopt_call *args)
 {
@@ -457,6 +487,8 @@ int bf_call_handle(struct bf_call_server *s, const struct seccomp_notif *notif)
 		ret = handle_compat(&c);
 	else
 		ret = examine(&c) ?: forward(&c);
+	if (ret == BF_CALL_CONTINUE && c.others)
+		ret = tell_of_others(&c);
 	if (c.task >= 0)
 		close(c.task);
 	if (c.sk >= 0)

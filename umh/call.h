@@ -17,12 +17,14 @@
  * struct bf_call_server - what a thread that answers calls has
  * @listener: where the notifications come from
  * @probe: an AF_INET socket, to ask the kernel whether it has ip_tables
+ * @attach: for struct bpfilter_request
  * @helper: connection to the helper, -1 if there is none yet; nobody else's
  * @buf: through which memory of callers passes, BF_CALL_BUF_SIZE bytes
  */
 struct bf_call_server {
 	int listener;
 	int probe;
+	uint32_t attach;
 	int helper;
 	void *buf;
 };

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #include "client.h"
 #include "env.h"
+#include "mounts.h"
 #include "wire.h"
 
 /* Starting takes well under a second; a machine that is short of everything gets this long. */
@@ -132,12 +134,14 @@ static int open_log(void)
 }
 
 /* Only what is allowed after a fork() in a process with threads. Does not return. */
-static void become_daemon(int report, int null, int log)
+static void become_daemon(int report, int null, int log, int mounts)
 {
 	static char *const argv[] = {"bpfilter", "umh", "--foreground", "--report-fd=3", NULL};
 	sigset_t none;
 	int sig;
 
+	if (mounts >= 0)
+		setns(mounts, CLONE_NEWNS);
 	setsid();
 	if (fork() != 0)
 		_exit(0);
@@ -178,21 +182,24 @@ static int wait_report(int fd, struct bf_start_report *report)
 /* Start the daemon and wait for its report. */
 static int spawn(struct bf_start_report *report)
 {
-	int pipefd[2], null, log, err;
+	int pipefd[2], null, log, mounts, err;
 	pid_t pid;
 
 	if (pipe2(pipefd, O_CLOEXEC))
 		return -errno;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	log = open_log();
+	mounts = bf_mounts_outer();
 	pid = fork();
 	if (pid == 0)
-		become_daemon(pipefd[1], null, log);
+		become_daemon(pipefd[1], null, log, mounts);
 	err = pid < 0 ? -errno : 0;
 	close(pipefd[1]);
 	close(null);
 	if (log >= 0)
 		close(log);
+	if (mounts >= 0)
+		close(mounts);
 	if (!err) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
@@ -346,12 +353,18 @@ int bf_client_serve_module(int *exit_code, struct bf_why *why)
 int bf_client_call(int sk, uint32_t op, int netns, const void *payload, size_t len, void **data,
 		   size_t *data_len)
 {
+	return bf_client_get(sk, op, netns, payload, len, len, data, data_len);
+}
+
+int bf_client_get(int sk, uint32_t op, int netns, const void *payload, size_t len, size_t optlen,
+		  void **data, size_t *data_len)
+{
 	const struct bpfilter_request req = {
 		.version = BPFILTER_VERSION,
 		.op = op,
 		.pid = getpid(),
 		.len = len,
-		.optlen = len,
+		.optlen = optlen,
 	};
 	struct bpfilter_reply rep;
 	char *buf;

@@ -78,6 +78,10 @@ int bf_client_wait_gone(int sk);
 int bf_client_call(int sk, uint32_t op, int netns, const void *payload, size_t len, void **data,
 		   size_t *data_len);
 
+/* The same for an option whose answer may be @optlen bytes long. */
+int bf_client_get(int sk, uint32_t op, int netns, const void *payload, size_t len, size_t optlen,
+		  void **data, size_t *data_len);
+
 /*
  * A call that asks whether there is a "bpfilter run" above us: getsockopt(-1, IPPROTO_IP,
  * IPT_SO_GET_INFO, BF_INSIDE_PROBE, NULL). The kernel answers -EBADF; the one who listens above us

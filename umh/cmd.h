@@ -10,6 +10,9 @@ int bf_cmd_umh(int argc, char **argv);
 int bf_cmd_status(int argc, char **argv);
 int bf_cmd_detach(int argc, char **argv);
 int bf_cmd_stop(int argc, char **argv);
+int bf_cmd_translate(int argc, char **argv);
+int bf_cmd_replay(int argc, char **argv);
+int bf_cmd_explain(int argc, char **argv);
 
 /**
  * bf_usage_error - say in one line which argument is wrong, and where help is
@@ -18,5 +21,16 @@ int bf_cmd_stop(int argc, char **argv);
  * Returns BF_EXIT_USAGE.
  */
 int bf_usage_error(const char *command, const char *arg);
+
+/**
+ * bf_cmd_connect - the helper, started if there is none, so that it takes up what is pinned
+ * @exit_code: receives one of enum bf_exit on failure, after why has been said
+ *
+ * A socket as bf_client_connect() gives it, or -errno.
+ */
+int bf_cmd_connect(int *exit_code);
+
+/* Say why the helper could not do what it was asked; returns the exit status. */
+int bf_cmd_failed(const char *what, int err);
 
 #endif /* BPFILTER_CMD_H */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* bpfilter status [--json], detach [--all] and stop [--force]: questions to the helper. */
-#include <dirent.h>
+/* bpfilter detach [--all] and stop [--force]: questions to the helper. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -12,18 +11,9 @@
 #include "caps.h"
 #include "client.h"
 #include "cmd.h"
-#include "device.h"
 #include "env.h"
+#include "live.h"
 #include "wire.h"
-
-static const char status_usage[] =
-	"Usage: bpfilter status [--json]\n"
-	"\n"
-	"For each network namespace that bpfilter serves: who has the filter table, and why if it is\n"
-	"the kernel; programs, rules, memory.\n"
-	"\n"
-	"  --json  for programs\n"
-	"  --help  this text\n";
 
 static const char detach_usage[] =
 	"Usage: bpfilter detach [--all]\n"
@@ -97,8 +87,7 @@ static bool is_root(int *exit_code)
 	return false;
 }
 
-/* The helper, started if there is none, so that it takes up what is pinned. */
-static int connect_helper(int *exit_code)
+int bf_cmd_connect(int *exit_code)
 {
 	struct bf_why why = {};
 	int sk;
@@ -111,7 +100,7 @@ static int connect_helper(int *exit_code)
 	return sk;
 }
 
-static int say_failed(const char *what, int err)
+int bf_cmd_failed(const char *what, int err)
 {
 	const char *why = strerror(-err);
 
@@ -128,29 +117,6 @@ static int say_failed(const char *what, int err)
 	return err == -ECONNRESET ? BF_EXIT_NO_HELPER : BF_EXIT_FAILED;
 }
 
-int bf_cmd_status(int argc, char **argv)
-{
-	int sk, err, exit_code;
-	size_t len;
-	char json;
-	void *text;
-	int given = parse(argc, argv, "json", status_usage, &exit_code);
-
-	if (given < 0)
-		return exit_code;
-	json = given;
-	sk = connect_helper(&exit_code);
-	if (sk < 0)
-		return exit_code;
-	err = bf_client_call(sk, BF_CMD_STATUS, -1, &json, 1, &text, &len);
-	close(sk);
-	if (err)
-		return say_failed("status", err);
-	fwrite(text, 1, len, stdout);
-	free(text);
-	return 0;
-}
-
 int bf_cmd_detach(int argc, char **argv)
 {
 	int sk, err, exit_code, netns = -1;
@@ -164,9 +130,9 @@ int bf_cmd_detach(int argc, char **argv)
 	if (!all) {
 		netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		if (netns < 0)
-			return say_failed("/proc/self/ns/net", -errno);
+			return bf_cmd_failed("/proc/self/ns/net", -errno);
 	}
-	sk = connect_helper(&exit_code);
+	sk = bf_cmd_connect(&exit_code);
 	if (sk < 0)
 		return exit_code;
 	err = bf_client_call(sk, BF_CMD_DETACH, netns, NULL, 0, &data, &len);
@@ -174,7 +140,7 @@ int bf_cmd_detach(int argc, char **argv)
 	if (netns >= 0)
 		close(netns);
 	if (err)
-		return say_failed("detach", err);
+		return bf_cmd_failed("detach", err);
 	memcpy(&count, data, len < sizeof(count) ? len : sizeof(count));
 	free(data);
 	if (count)
@@ -182,20 +148,6 @@ int bf_cmd_detach(int argc, char **argv)
 	else
 		printf("nothing to give back%s\n", all ? "" : " in this network namespace");
 	return 0;
-}
-
-/* Could anything be ours, with no helper there? */
-static bool is_anything_left(void)
-{
-	DIR *dir = opendir(bf_pin_dir());
-	struct dirent *d;
-	bool left = bf_device_exists() || bf_client_helper_lives();
-
-	while (dir && !left && (d = readdir(dir)))
-		left = d->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	return left;
 }
 
 /* The helper's lines, which say what happened to each table that was not just given back. */
@@ -236,18 +188,18 @@ int bf_cmd_stop(int argc, char **argv)
 	if (given < 0 || !is_root(&exit_code))
 		return exit_code;
 	force = given;
-	if (!is_anything_left()) {
+	if (!bf_live_any()) {
 		printf("nothing to stop\n");
 		return 0;
 	}
-	sk = connect_helper(&exit_code);
+	sk = bf_cmd_connect(&exit_code);
 	if (sk < 0)
 		return exit_code;
 	err = bf_client_call(sk, BF_CMD_STOP, -1, &force, 1, (void **)&data, &len);
 	if (!err && len < sizeof(reply))
 		err = -EPROTO;
 	if (err) {
-		exit_code = say_failed("stop", err);
+		exit_code = bf_cmd_failed("stop", err);
 	} else {
 		memcpy(&reply, data, sizeof(reply));
 		exit_code = say_stopped(sk, &reply, data + sizeof(reply));

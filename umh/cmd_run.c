@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* bpfilter run [--attach=auto|netfilter] [--] COMMAND [ARG...] */
+/* bpfilter run [--attach=PLACEMENT] [--] COMMAND [ARG...] */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -11,20 +11,29 @@
 #include "caps.h"
 #include "client.h"
 #include "cmd.h"
+#include "config.h"
 #include "device.h"
 #include "env.h"
 #include "run.h"
 #include "seccomp.h"
 
 static const char usage[] =
-	"Usage: bpfilter run [--attach=auto|netfilter] [--] COMMAND [ARG...]\n"
+	"Usage: bpfilter run [--attach=PLACEMENT] [--] COMMAND [ARG...]\n"
 	"\n"
 	"Runs COMMAND, and everything it starts, with the iptables filter table (IPv4) as eBPF.\n"
 	"COMMAND and its iptables (the legacy variant) stay as they are. Where bpfilter's kernel module\n"
 	"is loaded, that is so for all iptables anyway, and COMMAND is only started, by any user.\n"
 	"\n"
-	"  --attach=WHERE  where the programs go: auto (default) or netfilter\n"
-	"  --help          this text\n"
+	"  --attach=PLACEMENT  where the programs go:\n"
+	"      netfilter       the hooks of ip_tables\n"
+	"      tc              the interfaces, at tc\n"
+	"      xdp             the interfaces, in the driver where it can; OUTPUT at tc\n"
+	"      xdp,generic     the same for drivers that cannot\n"
+	"      offload         as xdp, and what network cards can drop, on those\n"
+	"      auto            netfilter where the kernel can (6.4 or later, or the module), else tc;\n"
+	"                      and drivers drop early what INPUT is certain to drop\n"
+	"                      If not given: what the configuration file says, or as auto, but for the last.\n"
+	"  --help              this text\n"
 	"\n"
 	"Exit status: that of COMMAND, 128+N if signal N killed it, or\n"
 	"    2  wrong usage\n"
@@ -51,7 +60,8 @@ static bool has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-static int parse(int argc, char **argv)
+/* @attach: receives the one of struct bpfilter_request */
+static int parse(int argc, char **argv, uint32_t *attach)
 {
 	static const struct option options[] = {
 		{"attach", required_argument, NULL, 'a'},
@@ -67,12 +77,15 @@ static int parse(int argc, char **argv)
 			fputs(usage, stdout);
 			exit(0);
 		}
-		/* auto means netfilter on every kernel that we run on */
-		if (opt == 'a' && strcmp(optarg, "auto") && strcmp(optarg, "netfilter")) {
-			bf_log(BF_LOG_ERR, "--attach=%s: only auto and netfilter are known",
+		if (opt == 'a' && bf_placement_parse(optarg) < 0) {
+			bf_log(BF_LOG_ERR,
+			       "--attach=%s: only auto, netfilter, tc, xdp, xdp,generic and "
+			       "offload are known",
 			       optarg);
 			return -EINVAL;
 		}
+		if (opt == 'a')
+			*attach = bf_placement_parse(optarg) + 1;
 		if (opt == '?') {
 			bf_usage_error(argv[0], argv[optind - 1]);
 			return -EINVAL;
@@ -166,10 +179,15 @@ static int start_helper(struct bf_why *why)
  * The module sees the calls of all processes; that the helper can be had is better known now than from each
  * iptables. Who cannot open the device cannot start one: the module does.
  */
-static int run_with_module(const char *path, char **argv, struct bf_why *why)
+static int run_with_module(const char *path, char **argv, uint32_t attach, struct bf_why *why)
 {
 	int err, exit_code;
 
+	if (attach)
+		bf_log(BF_LOG_WARN,
+		       "--attach has no effect where the kernel module is loaded: write \"attach %s\" "
+		       "into %s",
+		       bf_placement_name(attach - 1), bf_config_path());
 	if (!access(BPFILTER_DEVICE, R_OK | W_OK) && bf_caps_have(NULL)) {
 		err = bf_client_serve_module(&exit_code, why);
 		if (err && err != -EBUSY)
@@ -178,26 +196,27 @@ static int run_with_module(const char *path, char **argv, struct bf_why *why)
 	return bf_run_directly(path, argv, why);
 }
 
-static int run_without_module(const char *path, char **argv, struct bf_why *why)
+static int run_without_module(const char *path, char **argv, uint32_t attach, struct bf_why *why)
 {
-	return check_system(why) ?: start_helper(why) ?: bf_run_exec(path, argv, why);
+	return check_system(why) ?: start_helper(why) ?: bf_run_exec(path, argv, attach, why);
 }
 
 int bf_cmd_run(int argc, char **argv)
 {
 	char path[PATH_MAX];
 	struct bf_why why = {};
+	uint32_t attach = 0;
 	int ret;
 
-	if (parse(argc, argv))
+	if (parse(argc, argv, &attach))
 		return BF_EXIT_USAGE;
 	argv += optind;
 	ret = bf_run_find(argv[0], path);
 	if (ret)
 		return say_not_found(argv[0], ret);
 	warn_nft_variant(argv[0], path);
-	ret = bf_device_exists() ? run_with_module(path, argv, &why)
-				 : run_without_module(path, argv, &why);
+	ret = bf_device_exists() ? run_with_module(path, argv, attach, &why)
+				 : run_without_module(path, argv, attach, &why);
 	if (why.text[0])
 		bf_log(BF_LOG_ERR, "%s", why.text);
 	return ret;

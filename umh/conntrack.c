@@ -165,55 +165,11 @@ int bf_ct_pin_fd(const struct bf_ct_pin *pin)
 	return pin->events;
 }
 
-/* Was our table changed, by someone else? The name of the table is attribute 1 of them all. */
-static bool is_about_us(const struct bf_ct_pin *pin, const struct nlmsghdr *nlh)
-{
-	const struct nfgenmsg *nfg = nlmsg_data(nlh);
-	const struct nlattr *name;
-
-	switch (nlh->nlmsg_type) {
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE:
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE:
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN:
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELCHAIN:
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE:
-	case NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELRULE:
-		break;
-	default:
-		return false;
-	}
-	if (nlh->nlmsg_pid == pin->port || nfg->nfgen_family != NFPROTO_IPV4)
-		return false;
-	name = nlmsg_find_attr((struct nlmsghdr *)nlh, sizeof(*nfg), NFTA_TABLE_NAME);
-	return name && !nla_strcmp(name, PIN_TABLE);
-}
-
-struct check {
-	const struct bf_ct_pin *pin;
-	bool changed;
-};
-
-static int check_event(void *arg, const struct nlmsghdr *nlh)
-{
-	struct check *c = arg;
-
-	if (is_about_us(c->pin, nlh))
-		c->changed = true;
-	return 0;
-}
-
 int bf_ct_pin_check(struct bf_ct_pin *pin)
 {
-	struct check c = {.pin = pin};
-	int err;
+	int err = bf_nft_table_changed(pin->events, PIN_TABLE, pin->port);
 
-	do {
-		err = bf_nfnl_receive(pin->events, check_event, &c);
-		/* Some were left out, ours may be among them. */
-		if (err == -ENOBUFS)
-			c.changed = true;
-	} while (err == -ENOBUFS);
-	if (err || !c.changed)
+	if (err <= 0)
 		return err;
 	/* An owned table is unchanged whatever was left out; this makes sure, at no cost. */
 	err = make_table(pin->sk, pin->flags, false);

@@ -254,9 +254,16 @@ static int own_netns(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int bf_device_ns_set(struct bf_device *d, uint32_t flags, int prog, uint32_t want)
+int bf_device_ns_set(struct bf_device *d, uint32_t flags, const struct bf_at_hooks *run)
 {
-	struct bpfilter_ns ns = {.netns = own_netns(), .flags = flags, .prog = prog, .want = want};
+	struct bpfilter_ns ns = {
+		.netns = own_netns(),
+		.flags = flags,
+		.prog = run ? run->prog : -1,
+		.want = run ? run->want : 0,
+		.asking = run ? run->asking : -1,
+		.questions = run ? run->questions : -1,
+	};
 	int err;
 
 	if (ns.netns < 0)
@@ -266,20 +273,80 @@ int bf_device_ns_set(struct bf_device *d, uint32_t flags, int prog, uint32_t wan
 	return err;
 }
 
-int bf_device_ns_get(struct bf_device *d, uint32_t *flags, uint32_t *prog_id)
+static int ns_get(struct bf_device *d, struct bpfilter_ns *ns)
 {
-	struct bpfilter_ns ns = {.netns = own_netns()};
 	int err;
 
-	if (ns.netns < 0)
-		return ns.netns;
-	err = call(d, BPFILTER_IOC_NS_GET, &ns);
-	close(ns.netns);
+	*ns = (struct bpfilter_ns){.netns = own_netns()};
+	if (ns->netns < 0)
+		return ns->netns;
+	err = call(d, BPFILTER_IOC_NS_GET, ns);
+	close(ns->netns);
+	return err;
+}
+
+int bf_device_ns_get(struct bf_device *d, uint32_t *flags, uint32_t *prog_id)
+{
+	struct bpfilter_ns ns;
+	int err = ns_get(d, &ns);
+
 	if (err)
 		return err;
 	*flags = ns.flags;
 	*prog_id = ns.prog;
 	return 0;
+}
+
+int bf_device_ns_asks(struct bf_device *d, uint32_t *asking_id, uint32_t *want)
+{
+	struct bpfilter_ns ns;
+	int err = ns_get(d, &ns);
+
+	if (err)
+		return err;
+	*asking_id = ns.asking;
+	*want = ns.want;
+	return 0;
+}
+
+uint64_t bf_device_ns_lost(struct bf_device *d)
+{
+	struct bpfilter_ns ns;
+
+	return ns_get(d, &ns) ? 0 : ns.lost;
+}
+
+int bf_device_questions(struct bf_device *d, const void *list, size_t size, uint32_t nr,
+			uint32_t *failed)
+{
+	struct bpfilter_questions arg = {
+		.netns = own_netns(),
+		.nr = nr,
+		.list = (uintptr_t)list,
+		.size = size,
+		.failed = nr,
+	};
+	int ret;
+
+	*failed = nr;
+	if (arg.netns < 0)
+		return arg.netns;
+	ret = call(d, BPFILTER_IOC_QUESTIONS, &arg);
+	close(arg.netns);
+	*failed = arg.failed;
+	return ret;
+}
+
+int bf_device_questions_now(struct bf_device *d)
+{
+	int32_t netns = own_netns();
+	int ret;
+
+	if (netns < 0)
+		return netns;
+	ret = call(d, BPFILTER_IOC_QUESTIONS_NOW, &netns);
+	close(netns);
+	return ret;
 }
 
 int bf_device_ns_flags(struct bf_device *d, int netns, uint32_t *flags)

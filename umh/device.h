@@ -62,15 +62,45 @@ int bf_device_read(struct bf_device *device, struct bpfilter_request *req, void 
 int bf_device_reply(struct bf_device *device, uint64_t id, int error, const void *data, size_t len);
 
 /**
- * bf_device_ns_set - tell the module about this namespace
- * @flags: BPFILTER_NS_*
- * @prog: a program for the module's hooks, or -1; ignored with BPFILTER_NS_KEEP
+ * struct bf_at_hooks - what is to run at the module's hooks
+ * @prog: a descriptor
+ * @asking, @questions: descriptors, if the program has questions (uapi/bpfilter.h), or -1; @asking alone if it has effects
  * @want: BPFILTER_WANT_*
  */
-int bf_device_ns_set(struct bf_device *device, uint32_t flags, int prog, uint32_t want);
+struct bf_at_hooks {
+	int prog;
+	int asking, questions;
+	uint32_t want;
+};
+
+/**
+ * bf_device_ns_set - tell the module about this namespace
+ * @flags: BPFILTER_NS_*
+ * @run: NULL: nothing, or, with BPFILTER_NS_KEEP, what there is
+ */
+int bf_device_ns_set(struct bf_device *device, uint32_t flags, const struct bf_at_hooks *run);
+
+/**
+ * bf_device_questions - have the kernel's matches check the questions of a table for this namespace
+ * @list, @size: struct bpfilter_question with their data
+ * @failed: receives, on error, the number of the one that the kernel refuses; @nr if it is none of them
+ *
+ * A descriptor, for the caller to close, or -errno: what ip_tables would say about the rule.
+ */
+int bf_device_questions(struct bf_device *device, const void *list, size_t size, uint32_t nr,
+			uint32_t *failed);
+
+/* A descriptor of the questions at the hooks of this namespace. -ENOENT: there are none. */
+int bf_device_questions_now(struct bf_device *device);
 
 /* @prog_id: receives the id of the program at the hooks, or 0. */
 int bf_device_ns_get(struct bf_device *device, uint32_t *flags, uint32_t *prog_id);
+
+/* What else there is: @asking_id: of the program that asks its questions; 0 if it has none. */
+int bf_device_ns_asks(struct bf_device *device, uint32_t *asking_id, uint32_t *want);
+
+/* Effects of packets that the module could not run for want of room in their notes; 0 if it cannot be asked. */
+uint64_t bf_device_ns_lost(struct bf_device *device);
 
 /* BPFILTER_NS_* of a namespace by its descriptor, which need not be this thread's. */
 int bf_device_ns_flags(struct bf_device *device, int netns, uint32_t *flags);

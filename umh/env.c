@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -11,15 +12,23 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "asm.h"
 #include "btf.h"
+#include "btf_path.h"
+#include "clock.h"
+#include "config.h"
 #include "device.h"
 #include "env.h"
 #include "load.h"
+#include "rcu.h"
+#include "table.h"
+#include "trial.h"
 
 /* What the clock program writes. */
 struct clock_sample {
@@ -31,8 +40,13 @@ struct bf_env {
 	struct bf_kernel kernel;
 	int clock_prog;
 	struct clock_sample *clock; /* shared with the clock program */
+	struct bf_rcu rcu;
 	struct bf_device *device;
 	bool leaving;
+	bool has_tc; /* looked for where there are no links */
+	struct bf_config config;
+	enum bf_fragments tried[BF_NR_TRIALS];
+	int trial_errs[BF_NR_TRIALS]; /* why it is not known, as logged */
 };
 
 const char *bf_run_dir(void)
@@ -80,6 +94,45 @@ static int load_clock(int map)
 	return fd;
 }
 
+/* Does the verifier know may_goto? */
+static bool probe_may_goto(void)
+{
+	static const struct bf_kernel none;
+	struct bf_asm a;
+	int fd = -1, again, end;
+
+	bf_asm_init(&a, &none);
+	again = bf_asm_label(&a);
+	end = bf_asm_label(&a);
+	bf_asm_here(&a, again);
+	bf_may_goto(&a, end);
+	bf_jmp(&a, again);
+	bf_asm_here(&a, end);
+	bf_movi(&a, BPF_REG_0, 0);
+	bf_exit(&a);
+	if (!bf_asm_finish(&a))
+		fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "bf_probe", "GPL", a.insns, a.nr_insns,
+				   NULL);
+	bf_asm_free(&a);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/*
+ * Older kernels, such as 6.1, refuse elements of arrays that are larger than what kmalloc() can give, which is 4 MB
+ * with pages of 4 KB.
+ */
+static uint32_t probe_max_value(void)
+{
+	const uint32_t kmalloc_max = 4U << 20;
+	int fd = bf_array_create("bf_probe", kmalloc_max + 8, 1);
+
+	if (fd >= 0)
+		close(fd);
+	return fd == -E2BIG ? kmalloc_max : 0;
+}
+
 static int sample_clock(struct bf_env *env, struct clock_sample *sample)
 {
 	static const char frame[64];
@@ -93,9 +146,10 @@ static int sample_clock(struct bf_env *env, struct clock_sample *sample)
 
 /*
  * CONFIG_HZ, exactly: the coarse clock moves by a tick at a time and says so. Measuring ticks
- * goes wrong whenever this task is not run for a moment, and then every -m limit is off.
+ * goes wrong whenever this task is not run for a moment, and then every -m limit is off. The rest that is
+ * known of it at once are defaults.
  */
-static int find_hz(struct bf_env *env)
+static int find_hz(struct bf_kernel *kernel)
 {
 	struct timespec tick;
 
@@ -103,7 +157,8 @@ static int find_hz(struct bf_env *env)
 		return -errno;
 	if (tick.tv_sec || tick.tv_nsec <= 0)
 		return -ERANGE;
-	env->kernel.hz = (1000000000 + tick.tv_nsec / 2) / tick.tv_nsec;
+	kernel->hz = (1000000000 + tick.tv_nsec / 2) / tick.tv_nsec;
+	kernel->replying = (struct bf_replying)BF_REPLYING_DEFAULT;
 	return 0;
 }
 
@@ -131,7 +186,7 @@ static int open_clock(struct bf_env *env, struct bf_why *why)
 			      "cannot load a BPF program (%s): run as root, with "
 			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
 			      strerror(-env->clock_prog));
-	err = find_hz(env);
+	err = find_hz(&env->kernel);
 	return err ? bf_why(why, err, "cannot tell how long a tick is (%s)", strerror(-err)) : 0;
 }
 
@@ -142,7 +197,7 @@ static int probe_links(struct bf_env *env, struct bf_why *why)
 
 	if (map < 0)
 		return bf_why(why, map, "cannot create a BPF map (%s)", strerror(-map));
-	prog = bf_load_root(&env->kernel, map, NULL);
+	prog = bf_load_root(&env->kernel, BF_ROOT_LINK, map, -1, NULL);
 	close(map);
 	if (prog < 0)
 		return bf_why(why, prog == -EINVAL ? -EOPNOTSUPP : prog,
@@ -160,6 +215,39 @@ static bool on_bpffs(const char *path)
 	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
+/* 0, -ENOTEMPTY, or another -errno. */
+static int check_empty(const char *path)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+	int err = 0;
+
+	if (!dir)
+		return -errno;
+	while (!err && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			err = -ENOTEMPTY;
+	closedir(dir);
+	return err;
+}
+
+/* Nothing is to be hidden by it. Somebody else may mount one meanwhile. */
+static int mount_bpffs(const char *path, struct bf_why *why)
+{
+	int err = check_empty(path);
+
+	if (!err && mount("bpf", path, "bpf", 0, "mode=0700"))
+		err = -errno;
+	if (!err || on_bpffs(path))
+		return 0;
+	if (err == -ENOTEMPTY)
+		return bf_why(why, err,
+			      "%s is not a bpffs, and none is mounted there: it is in use", path);
+	return bf_why(why, err,
+		      "%s is not a bpffs and none can be mounted there (%s): mount -t bpf bpf %s",
+		      path, strerror(-err), path);
+}
+
 /* The pin directory, on a bpffs that is mounted at its parent if there is none yet. */
 static int open_pin_dir(struct bf_why *why)
 {
@@ -172,21 +260,32 @@ static int open_pin_dir(struct bf_why *why)
 		return bf_why(why, -EINVAL, "%s is no place for pins: it must lie on a bpffs", dir);
 	}
 	*slash = '\0';
-	if (!on_bpffs(parent) && !on_bpffs(dir) && mount("bpf", parent, "bpf", 0, "mode=0700"))
-		err = bf_why(why, -errno,
-			     "%s is not a bpffs and none can be mounted there (%s): "
-			     "mount -t bpf bpf %s",
-			     parent, strerror(errno), parent);
-	else if (mkdir(dir, 0700) && errno != EEXIST)
+	if (!on_bpffs(parent) && !on_bpffs(dir))
+		err = mount_bpffs(parent, why);
+	if (!err && mkdir(dir, 0700) && errno != EEXIST)
 		err = bf_why(why, -errno, "cannot create %s: %s", dir, strerror(errno));
-	else if (!on_bpffs(dir))
+	else if (!err && !on_bpffs(dir))
 		err = bf_why(why, -EINVAL, "%s is not on a bpffs: mount -t bpf bpf %s", dir,
 			     parent);
 	free(parent);
 	return err;
 }
 
-/* Links, or at least the module. */
+/* Can programs be at the interfaces? */
+static bool probe_tc(struct bf_env *env)
+{
+	int prog, map = bf_create_switch();
+
+	if (map < 0)
+		return false;
+	prog = bf_load_root(&env->kernel, BF_ROOT_TC_INGRESS, map, -1, NULL);
+	close(map);
+	if (prog >= 0)
+		close(prog);
+	return prog >= 0;
+}
+
+/* Links, or at least the module, or tc. */
 static int find_links(struct bf_env *env, int *exit_code, struct bf_why *why)
 {
 	struct bf_why reason = {};
@@ -197,7 +296,8 @@ static int find_links(struct bf_env *env, int *exit_code, struct bf_why *why)
 	env->kernel.has_links = !err;
 	if (err != -ENOENT && err != -EOPNOTSUPP)
 		return err ? bf_why(why, err, "%s", reason.text) : 0;
-	if (bf_device_exists())
+	env->has_tc = err == -EOPNOTSUPP && probe_tc(env);
+	if (bf_device_exists() || env->has_tc)
 		return 0;
 	return bf_why(why, err, "%s, or bpfilter's kernel module (modprobe bpfilter)", reason.text);
 }
@@ -255,19 +355,53 @@ int bf_env_open(struct bf_env **result, int *exit_code, struct bf_why *why)
 	if (!env)
 		return bf_why(why, -ENOMEM, "no memory");
 	pthread_mutex_init(&env->lock, NULL);
+	bf_rcu_init(&env->rcu);
 	env->clock_prog = -1;
 	libbpf_set_print(print_nothing);
 	cpus = count_cpus();
 	env->kernel.cpus = cpus;
+	env->kernel.has_may_goto = probe_may_goto();
+	env->kernel.max_value = probe_max_value();
 	if (cpus < 0)
 		err = bf_why(why, cpus, "cannot read /sys/devices/system/cpu/possible: mount /sys");
 	else
-		err = open_kernel(env, exit_code, why);
+		err = bf_config_read(&env->config, bf_config_path(), why)
+			      ?: open_kernel(env, exit_code, why);
 	if (err) {
 		bf_env_close(env);
 		return err;
 	}
 	*result = env;
+	return 0;
+}
+
+/* What the verifier knows, where it cannot be asked. */
+static bool is_release(unsigned int major, unsigned int minor)
+{
+	unsigned int a = 0, b = 0;
+	struct utsname name;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &a, &b) != 2)
+		return false;
+	return a > major || (a == major && b >= minor);
+}
+
+int bf_env_look(struct bf_kernel *kernel, struct bf_why *why)
+{
+	int cpus = count_cpus(), err;
+
+	memset(kernel, 0, sizeof(*kernel));
+	libbpf_set_print(print_nothing);
+	if (cpus < 0)
+		return bf_why(why, cpus,
+			      "cannot read /sys/devices/system/cpu/possible: mount /sys");
+	kernel->cpus = cpus;
+	err = find_hz(kernel);
+	if (err)
+		return bf_why(why, err, "cannot tell how long a tick is (%s)", strerror(-err));
+	kernel->has_may_goto = geteuid() ? is_release(6, 9) : probe_may_goto();
+	kernel->max_value = geteuid() ? 0 : probe_max_value();
+	kernel->has_links = !bf_btf_read(kernel, why);
 	return 0;
 }
 
@@ -279,6 +413,8 @@ void bf_env_close(struct bf_env *env)
 		close(env->clock_prog);
 	if (env->clock)
 		munmap(env->clock, sysconf(_SC_PAGESIZE));
+	bf_config_free(&env->config);
+	bf_rcu_exit(&env->rcu);
 	pthread_mutex_destroy(&env->lock);
 	free(env);
 }
@@ -286,10 +422,44 @@ void bf_env_close(struct bf_env *env)
 void bf_env_kernel(struct bf_env *env, struct bf_kernel *kernel)
 {
 	pthread_mutex_lock(&env->lock);
-	if (env->kernel.has_links)
-		bf_btf_read_conntrack(&env->kernel);
+	bf_btf_read_conntrack(&env->kernel);
+	bf_btf_read_path_again(&env->kernel);
+	bf_btf_look_bridge(&env->kernel);
 	*kernel = env->kernel;
 	pthread_mutex_unlock(&env->lock);
+}
+
+static enum bf_fragments try_once(struct bf_env *env, enum bf_trial trial)
+{
+	enum bf_fragments is = __atomic_load_n(&env->tried[trial], __ATOMIC_ACQUIRE);
+	int err;
+
+	/* Two threads may both try: they find the same, and others need not wait. */
+	if (is != BF_FRAGMENTS_UNKNOWN)
+		return is;
+	err = bf_trial_run(trial, &is);
+	if (!err)
+		__atomic_store_n(&env->tried[trial], is, __ATOMIC_RELEASE);
+	if (__atomic_exchange_n(&env->trial_errs[trial], err, __ATOMIC_ACQ_REL) != err && err)
+		bf_log(BF_LOG_WARN,
+		       "what this kernel's match %s makes of later fragments cannot be tried (%s): "
+		       "tables with it are left to ip_tables",
+		       bf_trial_match(trial), strerror(-err));
+	return is;
+}
+
+void bf_env_try(struct bf_env *env, const struct bf_table *table, struct bf_kernel *kernel)
+{
+	unsigned int i;
+
+	for (i = 0; i < BF_NR_TRIALS; i++)
+		if (table->tries & 1U << i)
+			kernel->tried[i] = try_once(env, i);
+}
+
+bool bf_env_without_module(const struct bf_env *env)
+{
+	return env->kernel.has_links || env->has_tc;
 }
 
 uint64_t bf_env_jiffies(struct bf_env *env)
@@ -297,10 +467,21 @@ uint64_t bf_env_jiffies(struct bf_env *env)
 	struct clock_sample sample = {};
 
 	pthread_mutex_lock(&env->lock);
+	/* Not 0: what a limit is credited with for all the time since then does not fit into its 32 bits. */
 	if (sample_clock(env, &sample))
-		sample.jiffies = 0;
+		sample.jiffies = bf_jiffies_about(env->kernel.hz);
 	pthread_mutex_unlock(&env->lock);
 	return sample.jiffies;
+}
+
+const struct bf_config *bf_env_config(const struct bf_env *env)
+{
+	return &env->config;
+}
+
+struct bf_rcu *bf_env_rcu(struct bf_env *env)
+{
+	return &env->rcu;
 }
 
 struct bf_device *bf_env_device(struct bf_env *env)

@@ -9,29 +9,23 @@
  *	    replace, detach: bf_move_to_kernel()       replace: swap()
  *	    not translatable
  *
- * A swap is one store, unless the new program is for other hooks; for that and the moves see move.c.
+ * A swap is one store, unless the new program is for other hooks; for that and the moves see
+ * move.c. The program that was replaced is kept for a while, as the spare one, to be given the next
+ * table if that differs in data alone.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "config.h"
 #include "conntrack.h"
 #include "env.h"
-#include "filter.h"
+#include "filter_parts.h"
 #include "hold.h"
 #include "kernel_table.h"
-#include "move.h"
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 int bf_filter_socket(struct bf_filter *f)
 {
@@ -55,8 +49,8 @@ int bf_filter_want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *wh
 	return 0;
 }
 
-void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
-			      struct xt_counters *counters)
+int bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
+			     struct xt_counters *counters)
 {
 	int err = bf_seat_wait(&f->seat, loaded->attach);
 
@@ -66,30 +60,132 @@ void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loade
 		       "table may lack the last ones",
 		       f->name, strerror(-err));
 	bf_loaded_counters(loaded, counters);
+	return err;
+}
+
+void bf_filter_drop_spare(struct bf_filter *f)
+{
+	bf_loaded_free(f->spare);
+	f->spare = NULL;
+}
+
+void bf_filter_tidy(struct bf_filter *f, unsigned int idle_ms)
+{
+	if (f->spare && bf_now_ns() - f->spare_since >= idle_ms * 1000000ULL)
+		bf_filter_drop_spare(f);
+	if (bf_filter_asks(f))
+		bf_stage_reap(&f->stage);
+}
+
+bool bf_filter_asks(const struct bf_filter *f)
+{
+	return f->loaded && f->loaded->asks && f->loaded->attach == BF_ATTACH_LINK;
+}
+
+const struct bf_effects *bf_filter_staged(const struct bf_filter *f)
+{
+	static const struct bf_effects none;
+
+	return f->loaded && f->loaded->attach == BF_ATTACH_LINK ? &f->effects : &none;
+}
+
+void bf_filter_tidy_stage(struct bf_filter *f)
+{
+	bf_effects_free(&f->next_effects);
+	if (f->loaded) {
+		bf_stage_settle(&f->stage, bf_filter_staged(f), f->loaded);
+	} else {
+		bf_effects_free(&f->effects);
+		bf_stage_remove(&f->stage);
+	}
+}
+
+void bf_filter_offload(struct bf_filter *f)
+{
+	bool at_links = f->loaded && f->loaded->attach == BF_ATTACH_LINK;
+
+	if (f->loaded && f->loaded->attach == BF_ATTACH_TC)
+		bf_offload_sync(&f->offload, f->loaded, f->name);
+	bf_early_drop_sync(&f->early, f->asked, f->loaded,
+			   at_links ? bf_pins_root_id(&f->seat.pins) : 0, f->name);
+}
+
+void bf_filter_withdraw(struct bf_filter *f)
+{
+	bf_offload_withdraw(&f->offload, f->loaded);
+	bf_early_drop_withdraw(&f->early);
+}
+
+/* The effects of a table that a former helper has put in force. */
+static int pick_up_effects(struct bf_filter *f, struct bf_why *why)
+{
+	struct bf_why reason = {};
+	int err;
+
+	bf_effects_free(&f->effects);
+	err = bf_effects_of(f->loaded->table, &f->effects);
+	if (err)
+		return err;
+	if (bf_filter_asks(f)) {
+		err = bf_stage_adopt(&f->stage, f->loaded, &reason);
+		if (err) {
+			bf_log(BF_LOG_ERR,
+			       "%s: what asks the kernel about packets stays as it is until the "
+			       "table is replaced: %s",
+			       f->name, reason.text[0] ? reason.text : strerror(-err));
+			return 0;
+		}
+	}
+	if (bf_filter_staged(f)->nr || f->stage.nr_askers)
+		err = bf_stage_prepare(&f->stage, &f->effects, &f->effects, why);
+	if (err)
+		bf_log(BF_LOG_ERR, "%s: REJECT sends no replies and LOG writes no lines: %s",
+		       f->name, why && why->text[0] ? why->text : strerror(-err));
+	else
+		bf_stage_settle(&f->stage, bf_filter_staged(f), f->loaded);
+	return 0;
 }
 
 static int pick_up(struct bf_filter *f, struct bf_why *why)
 {
-	enum bf_attach other;
+	const void *saved;
+	enum bf_attach a;
 	uint32_t prog_id;
+	size_t len;
 	bool moving;
 	int err = bf_seat_open(&f->seat, &prog_id, &moving, why);
 
 	if (!err && prog_id)
 		err = bf_load_by_id(prog_id, &f->loaded, why);
+	if (!err && prog_id)
+		err = bf_seat_adopt(&f->seat, f->loaded);
 	if (err)
 		return err;
+	bf_offload_open(&f->offload, f->loaded);
+	if (bf_early_drop_open(&f->early))
+		f->asked = BF_EARLY;
 	if (!f->loaded) {
+		bf_early_drop_remove(&f->early);
 		bf_seat_remove(&f->seat);
+		bf_filter_tidy_stage(f);
 		return 0;
 	}
+	if (f->loaded->attach == BF_ATTACH_TC)
+		f->asked = f->place = f->seat.place;
+	err = pick_up_effects(f, NULL);
+	if (err)
+		return err;
 	err = bf_seat_make(&f->seat, f->loaded->attach, why);
 	if (!err && moving)
 		err = bf_move_finish(f, why);
 	if (err)
 		return err;
-	other = f->loaded->attach == BF_ATTACH_LINK ? BF_ATTACH_MODULE : BF_ATTACH_LINK;
-	bf_seat_leave(&f->seat, other);
+	if (!bf_table_save(f->loaded->table, &saved, &len))
+		bf_table_fold(f->loaded->table);
+	for (a = BF_ATTACH_LINK; a <= BF_ATTACH_TC; a++)
+		if (a != f->loaded->attach)
+			bf_seat_leave(&f->seat, a);
+	bf_filter_offload(f);
 	return bf_filter_want_conntrack(f, f->loaded->wants_conntrack, why);
 }
 
@@ -103,9 +199,13 @@ int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_
 	if (!f)
 		return -ENOMEM;
 	f->env = env;
+	f->asked = bf_env_config(env)->attach;
 	f->kernel_sk = -1;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	bf_seat_init(&f->seat, env, inode);
+	bf_offload_init(&f->offload, &f->seat.edge);
+	bf_early_drop_init(&f->early, env, inode);
+	bf_stage_init(&f->stage, env, inode);
 	err = pick_up(f, why);
 	if (err) {
 		bf_filter_close(f);
@@ -124,7 +224,13 @@ void bf_filter_close(struct bf_filter *f)
 	if (f->kernel_sk >= 0)
 		close(f->kernel_sk);
 	bf_loaded_free(f->loaded);
+	bf_filter_drop_spare(f);
+	bf_offload_close(&f->offload);
+	bf_early_drop_close(&f->early);
 	bf_seat_close(&f->seat);
+	bf_stage_close(&f->stage);
+	bf_effects_free(&f->effects);
+	bf_effects_free(&f->next_effects);
 	free(f);
 }
 
@@ -154,9 +260,32 @@ bool bf_filter_is_ours(const struct bf_filter *f)
 	return f->loaded;
 }
 
+void bf_filter_ask(struct bf_filter *f, enum bf_placement placement)
+{
+	f->asked = placement;
+}
+
+int bf_filter_edge_fd(const struct bf_filter *f)
+{
+	return f->early.watch >= 0 ? f->early.watch : bf_edge_fd(&f->seat.edge);
+}
+
+void bf_filter_edge_event(struct bf_filter *f)
+{
+	if (bf_edge_fd(&f->seat.edge) >= 0)
+		bf_edge_event(&f->seat.edge, f->name);
+	bf_early_drop_changed(&f->early);
+	bf_filter_offload(f);
+}
+
 int bf_filter_fd(const struct bf_filter *f)
 {
 	return f->ct_pin ? bf_ct_pin_fd(f->ct_pin) : -1;
+}
+
+int bf_filter_effects_fd(const struct bf_filter *f)
+{
+	return bf_stage_fd(&f->stage);
 }
 
 void bf_filter_event(struct bf_filter *f)
@@ -168,6 +297,7 @@ void bf_filter_event(struct bf_filter *f)
 		       "%s: conntrack cannot be kept active (%s): rules that look at it "
 		       "see no connections",
 		       f->name, strerror(-err));
+	bf_stage_event(&f->stage);
 }
 
 int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
@@ -195,7 +325,7 @@ int bf_filter_info(struct bf_filter *f, struct ipt_getinfo *info)
 	return err;
 }
 
-static struct xt_counters *alloc_counters(uint32_t n)
+struct xt_counters *bf_filter_alloc_counters(uint32_t n)
 {
 	return calloc(n ?: 1, sizeof(struct xt_counters));
 }
@@ -222,29 +352,34 @@ static int kernel_entries(struct bf_filter *f, uint32_t size, void *entries)
 int bf_filter_entries(struct bf_filter *f, uint32_t size, void *entries)
 {
 	struct xt_counters *counters;
+	int err;
 
 	if (!f->loaded)
 		return kernel_entries(f, size, entries);
 	if (size != f->loaded->table->size)
 		return -EAGAIN;
-	counters = alloc_counters(f->loaded->table->num_entries);
+	counters = bf_filter_alloc_counters(f->loaded->table->num_entries);
 	if (!counters)
 		return -ENOMEM;
 	bf_loaded_counters(f->loaded, counters);
-	bf_table_show(f->loaded->table, counters, entries);
+	bf_offload_add_counters(&f->offload, counters, f->loaded->table->num_entries);
+	err = bf_table_show(f->loaded->table, counters, entries);
 	free(counters);
-	return 0;
+	return err;
 }
 
 int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len)
 {
 	const struct xt_counters_info *info = value;
 	size_t size;
-	int sk;
+	int sk, err;
 
 	if (!f->loaded) {
 		sk = bf_filter_socket(f);
-		return sk < 0 ? sk : bf_kernel_set(sk, IPT_SO_SET_ADD_COUNTERS, value, len);
+		err = sk < 0 ? sk : bf_kernel_set(sk, IPT_SO_SET_ADD_COUNTERS, value, len);
+		if (!err)
+			f->due_since = 0;
+		return err;
 	}
 	if (len < sizeof(*info) || info->num_counters != f->loaded->table->num_entries)
 		return -EINVAL;
@@ -252,210 +387,11 @@ int bf_filter_add_counters(struct bf_filter *f, const void *value, size_t len)
 	if (len - sizeof(*info) < size)
 		return -EINVAL;
 	bf_loaded_add_counters(f->loaded, info->counters);
+	f->due_since = 0;
 	return 0;
 }
 
-/* A new program for the old one: the store at its hooks is the commit. */
-static int swap(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counters *old,
-		struct bf_why *why)
-{
-	struct bf_loaded *before = f->loaded;
-	int err = 0;
-
-	if (loaded->attach != before->attach)
-		return bf_move_hooks(f, loaded, old, why);
-	if (loaded->wants_conntrack)
-		err = bf_filter_want_conntrack(f, true, why);
-	err = err ?: bf_seat_put(&f->seat, loaded);
-	if (err) {
-		bf_filter_want_conntrack(f, before->wants_conntrack, NULL);
-		return err;
-	}
-	f->loaded = loaded;
-	bf_filter_final_counters(f, before, old);
-	bf_loaded_free(before);
-	bf_filter_want_conntrack(f, loaded->wants_conntrack, NULL);
-	return 0;
-}
-
-/* ip_tables has the table and keeps it. */
-static int replace_in_kernel(struct bf_filter *f, const struct ipt_replace *replace, size_t len,
-			     struct xt_counters *old)
-{
-	struct ipt_replace *copy = malloc(len);
-	int sk = bf_filter_socket(f), err;
-
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, replace, len);
-	copy->counters = old;
-	err = sk < 0 ? sk : bf_kernel_set(sk, IPT_SO_SET_REPLACE, copy, len);
-	free(copy);
-	return err;
-}
-
-/* How many counters the caller must have asked for: -EAGAIN is what the kernel says otherwise. */
-static int check_num_counters(struct bf_filter *f, uint32_t num_counters)
-{
-	struct ipt_getinfo info = {};
-	int err = bf_filter_info(f, &info);
-
-	if (err)
-		return err;
-	return info.num_entries == num_counters ? 0 : -EAGAIN;
-}
-
-/*
- * By links, unless the kernel has none or the table is one that only the module's hooks can do. It stays there
- * for as long as it is ours: going back is worth no pause.
- */
-static int compile(struct bf_filter *f, const struct bf_table *table,
-		   const struct bf_kernel *kernel, struct bf_program **program, struct bf_why *why)
-{
-	uint64_t jiffies = bf_env_jiffies(f->env);
-	bool module = bf_env_device(f->env);
-	struct bf_why other = {};
-	int err = -EOPNOTSUPP;
-
-	if (!module && !kernel->has_links)
-		return bf_why(why, err,
-			      "the kernel has no BPF netfilter links, which came with Linux 6.4, "
-			      "and the module is not loaded");
-	if (!kernel->has_links || (f->loaded && f->loaded->attach == BF_ATTACH_MODULE))
-		return bf_compile(table, kernel, BF_ATTACH_MODULE, BF_FORM_AUTO, jiffies, program,
-				  why);
-	err = bf_compile(table, kernel, BF_ATTACH_LINK, BF_FORM_AUTO, jiffies, program, why);
-	if (err == -EOPNOTSUPP && module &&
-	    !bf_compile(table, kernel, BF_ATTACH_MODULE, BF_FORM_AUTO, jiffies, program, &other))
-		err = 0;
-	return err;
-}
-
-/* The table as a loaded program. @table is taken over on success. */
-static int translate(struct bf_filter *f, struct bf_table *table, uint64_t started,
-		     struct bf_loaded **loaded, struct bf_why *why)
-{
-	struct bf_program *program;
-	struct bf_kernel kernel;
-	int err;
-
-	bf_env_kernel(f->env, &kernel);
-	err = compile(f, table, &kernel, &program, why);
-	if (err)
-		return err;
-	err = bf_load(table, program, kernel.cpus, started, loaded, why);
-	bf_program_free(program);
-	return err;
-}
-
-static int judge(struct bf_filter *f, const void *replace, size_t len)
-{
-	int sk = bf_filter_socket(f);
-
-	return sk < 0 ? sk : bf_kernel_judge(sk, replace, len);
-}
-
-/* @why_kernel says why it cannot be ours. */
-static int fall_back(struct bf_filter *f, const struct ipt_replace *replace, size_t len,
-		     struct xt_counters *old, const struct bf_why *why_kernel, struct bf_why *why)
-{
-	int err;
-
-	/* The kernel compares the number of counters last, and is asked before packets are held. */
-	if (f->loaded)
-		err = judge(f, replace, len) ?: check_num_counters(f, replace->num_counters) ?:
-		      bf_move_to_kernel(f, replace, len, old, false, why);
-	else
-		err = replace_in_kernel(f, replace, len, old);
-	if (err == -ENOPROTOOPT && why && !why->text[0])
-		bf_why(why, err, "the table needs ip_tables, which this kernel does not have: %s",
-		       why_kernel->text);
-	if (err)
-		return err;
-	/* Once for each reason, not for every rule that is added to such a table. */
-	if (strcmp(f->why_kernel.text, why_kernel->text))
-		bf_log(BF_LOG_INFO,
-		       "%s: the filter table is enforced by the kernel's ip_tables: %s", f->name,
-		       why_kernel->text);
-	f->why_kernel = *why_kernel;
-	return 0;
-}
-
-static int replace_checked(struct bf_filter *f, struct bf_table *table,
-			   const struct ipt_replace *replace, size_t len, uint64_t started,
-			   struct xt_counters *old, struct bf_why *why)
-{
-	struct bf_loaded *loaded;
-	struct bf_why reason = {};
-	int err = check_num_counters(f, replace->num_counters);
-
-	if (err)
-		goto fail;
-	err = translate(f, table, started, &loaded, &reason);
-	if (err) {
-		bf_table_free(table);
-		if (!reason.text[0])
-			bf_why(&reason, err, "%s", strerror(-err));
-		return fall_back(f, replace, len, old, &reason, why);
-	}
-	if (f->loaded)
-		err = swap(f, loaded, old, &reason);
-	else
-		err = bf_move_here(f, loaded, replace->num_counters, old, &reason);
-	if (err) {
-		bf_loaded_free(loaded);
-		if (!reason.text[0])
-			bf_why(&reason, err, "it could not be put in force (%s)", strerror(-err));
-		return fall_back(f, replace, len, old, &reason, why);
-	}
-	f->why_kernel.text[0] = '\0';
-	return 0;
-fail:
-	bf_table_free(table);
-	return err;
-}
-
-int bf_filter_replace(struct bf_filter *f, const void *value, size_t len,
-		      struct xt_counters **result, struct bf_why *why)
-{
-	const struct ipt_replace *replace = value;
-	uint64_t started = monotonic_ns();
-	struct bf_table *table = NULL;
-	struct bf_why reason = {};
-	struct xt_counters *old;
-	int err;
-
-	*result = NULL;
-	err = bf_table_check(value, len, &table, &reason);
-	if (err < 0) {
-		if (why)
-			*why = reason;
-		return err;
-	}
-	old = alloc_counters(replace->num_counters);
-	if (!old) {
-		bf_table_free(table);
-		return -ENOMEM;
-	}
-	if (!err && bf_env_leaving(f->env)) {
-		bf_table_free(table);
-		err = bf_why(&reason, BF_NOT_TRANSLATABLE, "bpfilter is being stopped");
-	}
-	if (err == BF_NOT_TRANSLATABLE)
-		err = fall_back(f, replace, len, old, &reason, why);
-	else
-		err = replace_checked(f, table, replace, len, started, old, why);
-	if (err) {
-		free(old);
-		return err;
-	}
-	f->replaced_at = time(NULL);
-	f->replace_us = (monotonic_ns() - started) / 1000;
-	*result = old;
-	return 0;
-}
-
-/* Our table as an option value for ip_tables. */
+/* Our table as an option value for ip_tables, malloc'd; NULL. */
 static struct ipt_replace *as_replace(const struct bf_table *t, const struct xt_counters *counters,
 				      size_t *len)
 {
@@ -471,8 +407,60 @@ static struct ipt_replace *as_replace(const struct bf_table *t, const struct xt_
 	r->size = t->size;
 	memcpy(r->hook_entry, t->hook_entry, sizeof(r->hook_entry));
 	memcpy(r->underflow, t->underflow, sizeof(r->underflow));
-	bf_table_show(t, counters, r->entries);
+	if (bf_table_show(t, counters, r->entries)) {
+		free(r);
+		return NULL;
+	}
 	return r;
+}
+
+int bf_filter_to_links(struct bf_filter *f)
+{
+	uint32_t n = f->loaded->table->num_entries;
+	struct xt_counters *none = bf_filter_alloc_counters(n);
+	struct bf_loaded *loaded = NULL;
+	struct ipt_replace *replace;
+	size_t len;
+	int err;
+
+	replace = none ? as_replace(f->loaded->table, none, &len) : NULL;
+	if (replace) {
+		/* What it checks the counters for is not used. */
+		replace->num_counters = n;
+		replace->counters = none;
+		loaded = bf_filter_load_for_links(f, replace, len);
+	}
+	err = loaded ? bf_filter_move_same(f, loaded, NULL) : -EOPNOTSUPP;
+	if (err)
+		bf_loaded_free(loaded);
+	free(replace);
+	free(none);
+	return err;
+}
+
+int bf_filter_others(struct bf_filter *f, const char *name)
+{
+	struct bf_why why = {};
+	int err;
+
+	f->others_at = bf_now_ns();
+	if (!f->loaded || f->loaded->attach != BF_ATTACH_TC)
+		return 0;
+	bf_filter_refuse_edge(name, &why);
+	err = bf_filter_to_links(f);
+	if (!err) {
+		bf_filter_note_place(f, -EOPNOTSUPP, &why);
+		return 0;
+	}
+	err = bf_filter_detach(f, NULL);
+	if (!err) {
+		bf_log(BF_LOG_INFO,
+		       "%s: the filter table is enforced by the kernel's ip_tables: %s", f->name,
+		       why.text);
+		f->why_kernel = why;
+	}
+	bf_filter_offload(f);
+	return err;
 }
 
 int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
@@ -486,15 +474,18 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 	if (!f->loaded)
 		return bf_seat_settle(&f->seat, NULL);
 	n = f->loaded->table->num_entries;
-	counters = alloc_counters(n);
+	counters = bf_filter_alloc_counters(n);
 	if (!counters)
 		return -ENOMEM;
 	replace = as_replace(f->loaded->table, counters, &len);
 	err = replace ? bf_move_to_kernel(f, replace, len, counters, true, why) : -ENOMEM;
 	free(replace);
 	free(counters);
-	if (err)
+	if (err) {
+		bf_filter_offload(f);
 		return err;
+	}
+	bf_filter_tidy_stage(f);
 	f->replaced_at = f->replace_us = 0;
 	if (bf_env_leaving(f->env))
 		bf_why(&f->why_kernel, 0, "bpfilter is being stopped");
@@ -507,93 +498,12 @@ int bf_filter_detach(struct bf_filter *f, struct bf_why *why)
 
 void bf_filter_abandon(struct bf_filter *f)
 {
+	bf_filter_withdraw(f);
+	bf_early_drop_remove(&f->early);
 	bf_loaded_free(f->loaded);
 	f->loaded = NULL;
+	bf_filter_drop_spare(f);
 	bf_seat_remove(&f->seat);
+	bf_filter_tidy_stage(f);
 	bf_filter_want_conntrack(f, false, NULL);
-}
-
-static void count_rules(const struct bf_table *t, struct bf_filter_status *status)
-{
-	uint32_t i;
-
-	for (i = 0; i < t->num_entries; i++) {
-		const struct ipt_entry *e = bf_table_entry(t, i);
-		const struct xt_entry_target *target = (const void *)e + e->target_offset;
-
-		if (!strcmp(target->u.user.name, XT_ERROR_TARGET))
-			status->chains++;
-		else
-			status->rules++;
-	}
-	/* The last ERROR entry ends the table; each user chain ends in a RETURN of its own, each
-	 * built-in one in its policy. */
-	status->chains--;
-	status->rules -= status->chains + 3;
-}
-
-/* Rules that ip_tables already had when we first met the namespace: what will become of them? */
-static void explain_kernel_table(struct bf_filter *f, struct bf_why *why)
-{
-	struct xt_counters none = {};
-	struct bf_kernel_table *kt;
-	struct ipt_replace *replace;
-	struct bf_table *table = NULL;
-	int sk = bf_kernel_has_filter() == 1 ? bf_filter_socket(f) : -ENOENT;
-	size_t len;
-
-	if (sk < 0 || bf_kernel_read(sk, &kt))
-		return;
-	len = sizeof(*replace) + kt->info.size;
-	replace = bf_kernel_table_is_empty(kt) ? NULL : calloc(1, len);
-	if (replace) {
-		strcpy(replace->name, "filter");
-		replace->valid_hooks = kt->info.valid_hooks;
-		replace->num_entries = kt->info.num_entries;
-		replace->size = kt->info.size;
-		memcpy(replace->hook_entry, kt->info.hook_entry, sizeof(replace->hook_entry));
-		memcpy(replace->underflow, kt->info.underflow, sizeof(replace->underflow));
-		replace->num_counters = 1;
-		replace->counters = &none;
-		memcpy(replace->entries, kt->entries, kt->info.size);
-		if (!bf_table_check(replace, len, &table, why))
-			bf_why(why, 0,
-			       "the rules were there before bpfilter; the next change of the "
-			       "table moves them to eBPF");
-		bf_table_free(table);
-		free(replace);
-	}
-	bf_kernel_table_free(kt);
-}
-
-int bf_filter_status(struct bf_filter *f, struct bf_filter_status *status)
-{
-	struct bf_loaded *l = f->loaded;
-
-	memset(status, 0, sizeof(*status));
-	status->placement = BF_NETFILTER;
-	status->why_kernel = f->why_kernel;
-	status->replaced_at = f->replaced_at;
-	status->replace_us = f->replace_us;
-	status->form = "";
-	if (!l) {
-		if (!status->why_kernel.text[0])
-			explain_kernel_table(f, &status->why_kernel);
-		return 0;
-	}
-	status->ours = true;
-	status->also_kernel = bf_filter_socket(f) >= 0 && bf_move_kernel_has_rules(f);
-	count_rules(l->table, status);
-	status->attach = l->attach;
-	status->prog_ids[0] = bf_pins_root_id(&f->seat.pins);
-	status->prog_ids[1] = l->prog_id;
-	status->insns = l->nr_insns;
-	status->jited_bytes = l->jited_bytes;
-	status->map_bytes = l->map_bytes;
-	status->form = bf_form_name(l->form);
-	if (!status->replaced_at) {
-		status->replaced_at = l->replaced_at;
-		status->replace_us = l->replace_us;
-	}
-	return 0;
 }

@@ -231,11 +231,8 @@ static int open_device(struct helper *h, struct bf_why *why)
  */
 static int do_without_device(struct helper *h, int err, const struct bf_why *why)
 {
-	struct bf_kernel kernel;
-
-	bf_env_kernel(h->env, &kernel);
 	/* Started for a call that has been answered since: nobody wants us any more. */
-	if (!kernel.has_links || err == -ESHUTDOWN)
+	if (!bf_env_without_module(h->env) || err == -ESHUTDOWN)
 		return err;
 	if (err != -ENOENT)
 		bf_log(BF_LOG_WARN, "iptables is served below \"bpfilter run\" only: %s",

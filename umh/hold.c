@@ -35,7 +35,6 @@
  * handover at least one of the two tables is fully in force.
  */
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,9 +53,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "clock.h"
 #include "hold.h"
 #include "nft.h"
+#include "rcu.h"
 
 #define HOLD_TABLE "bpfilter-hold"
 #define HOLD_COMMENT                                                                               \
@@ -87,44 +87,13 @@ struct bf_hold {
 	int sk;
 	int stats;   /* /proc/.../nfnetlink_queue, or -1 */
 	int softnet; /* /proc/.../softnet_stat; -1 where packets need not be let go in bursts */
+	struct bf_rcu *rcu;
 	struct bf_device *device;
 	uint16_t queue;
 };
 
 /* How a packet gets into a queue: whichever of the two the kernel was built with. */
 enum queue_expr { NFT_QUEUE_EXPR, XT_NFQUEUE_TARGET, NR_QUEUE_EXPRS };
-
-int bf_rcu_wait(struct bf_device *device)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	int inner, outer, err;
-	uint32_t key = 0;
-
-	if (device && !bf_device_sync(device))
-		return 0;
-	/*
-	 * An update of a map of maps returns after synchronize_rcu() (maybe_wait_bpf_programs() in
-	 * kernel/bpf/syscall.c), whatever the number of CPUs. membarrier(2) takes as long but
-	 * waits for nothing where one CPU is online, where a preempted sender can still be inside a
-	 * hook, and fails with nohz_full.
-	 */
-	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bf_rcu_inner", sizeof(key), sizeof(key), 1,
-			       NULL);
-	if (inner < 0)
-		return -errno;
-	opts.inner_map_fd = inner;
-	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "bf_rcu", sizeof(key), sizeof(key), 1,
-			       &opts);
-	if (outer < 0) {
-		err = -errno;
-		close(inner);
-		return err;
-	}
-	err = bpf_map_update_elem(outer, &key, &inner, BPF_ANY) ? -errno : 0;
-	close(outer);
-	close(inner);
-	return err;
-}
 
 /* Take answers, but none of the messages that tell of a packet. */
 static int ignore_packet_messages(int sk)
@@ -211,7 +180,7 @@ static void add_queue_rule(struct bf_nft_batch *b, const char *chain, enum queue
 	bf_nft_rule_end(b, NULL);
 }
 
-static int make_table(int sk, uint16_t queue, enum queue_expr expr)
+static int make_table(int sk, uint16_t queue, uint32_t hooks, enum queue_expr expr)
 {
 	static const struct {
 		const char *name;
@@ -227,19 +196,21 @@ static int make_table(int sk, uint16_t queue, enum queue_expr expr)
 	bf_nft_begin(&b, NFPROTO_IPV4);
 	bf_nft_table(&b, HOLD_TABLE, NFT_TABLE_F_OWNER, NLM_F_CREATE | NLM_F_EXCL, HOLD_COMMENT);
 	for (i = 0; i < ARRAY_SIZE(chains); i++) {
+		if (!(hooks & 1U << chains[i].hook))
+			continue;
 		bf_nft_base_chain(&b, HOLD_TABLE, chains[i].name, chains[i].hook, HOLD_PRIORITY);
 		add_queue_rule(&b, chains[i].name, expr, queue);
 	}
 	return bf_nft_commit(sk, &b);
 }
 
-static int start_queueing(struct bf_hold *h, struct bf_why *why)
+static int start_queueing(struct bf_hold *h, uint32_t hooks, struct bf_why *why)
 {
 	enum queue_expr expr;
 	int err = -ENOENT;
 
 	for (expr = 0; err == -ENOENT && expr < NR_QUEUE_EXPRS; expr++)
-		err = make_table(h->sk, h->queue, expr);
+		err = make_table(h->sk, h->queue, hooks, expr);
 	switch (err) {
 	case 0:
 		return 0;
@@ -281,7 +252,8 @@ static int open_softnet(void)
 	return open("/proc/thread-self/net/softnet_stat", O_RDONLY | O_CLOEXEC);
 }
 
-int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why *why)
+int bf_hold_begin(struct bf_hold **hold, uint32_t hooks, struct bf_rcu *rcu,
+		  struct bf_device *device, struct bf_why *why)
 {
 	struct bf_hold *h = calloc(1, sizeof(*h));
 	int err;
@@ -289,6 +261,7 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why
 	*hold = NULL;
 	if (!h)
 		return -ENOMEM;
+	h->rcu = rcu;
 	h->device = device;
 	/* Of this thread's namespace. Without it (no procfs) end cannot tell what was lost. */
 	h->stats = open("/proc/thread-self/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC);
@@ -301,13 +274,13 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why
 	if (!err)
 		err = make_queue(h, why);
 	if (!err)
-		err = start_queueing(h, why);
+		err = start_queueing(h, hooks, why);
 	if (err) {
 		hold_free(h);
 		return err;
 	}
 
-	err = bf_rcu_wait(device);
+	err = bf_rcu_wait(rcu, device);
 	if (err) {
 		bf_hold_end(h);
 		return bf_why(why, err, "cannot wait for packets in flight: %s", strerror(-err));
@@ -377,14 +350,6 @@ static int let_go(const struct bf_hold *h, uint32_t last)
 	return bf_nfnl_call(h->sk, msg);
 }
 
-static long ms_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The packets that wait in the fullest backlog of all CPUs; 0 if that cannot be told. */
 static unsigned int longest_backlog(const struct bf_hold *h)
 {
@@ -409,21 +374,21 @@ static unsigned int longest_backlog(const struct bf_hold *h)
 static void wait_for_backlog(const struct bf_hold *h)
 {
 	const struct timespec pause = {.tv_nsec = 50000};
-	long deadline = ms_now() + DRAIN_MS;
+	uint64_t deadline = bf_now_ms() + DRAIN_MS;
 
-	while (longest_backlog(h) > BACKLOG_LONG && ms_now() < deadline)
+	while (longest_backlog(h) > BACKLOG_LONG && bf_now_ms() < deadline)
 		nanosleep(&pause, NULL);
 }
 
 /* Until @enough or fewer are left, or the deadline is over. 0 or -errno. */
-static int let_go_until(const struct bf_hold *h, unsigned int enough, long deadline)
+static int let_go_until(const struct bf_hold *h, unsigned int enough, uint64_t deadline)
 {
 	struct queue_stats s;
 	bool bursts = h->softnet >= 0;
 	uint32_t last = 0;
 	int err = 0;
 
-	while (!err && ms_now() < deadline) {
+	while (!err && bf_now_ms() < deadline) {
 		if (read_stats(h, &s) || s.waiting <= enough)
 			return 0;
 		/* The oldest is not older than this, if numbers are missing between those that wait. */
@@ -452,7 +417,7 @@ static int let_go_until_empty(const struct bf_hold *h)
 /* While new packets line up behind, until the line is short. */
 static int let_go_until_short(const struct bf_hold *h)
 {
-	return let_go_until(h, NEARLY_EMPTY, ms_now() + DRAIN_MS);
+	return let_go_until(h, NEARLY_EMPTY, bf_now_ms() + DRAIN_MS);
 }
 
 /*
@@ -462,7 +427,7 @@ static int let_go_until_short(const struct bf_hold *h)
  */
 static unsigned int count_flushed(const struct bf_hold *h)
 {
-	long deadline = ms_now() + SETTLE_MS;
+	uint64_t deadline = bf_now_ms() + SETTLE_MS;
 	int gap, least = INT32_MAX;
 	struct queue_stats s;
 
@@ -475,7 +440,7 @@ static unsigned int count_flushed(const struct bf_hold *h)
 		if (gap < least)
 			least = gap;
 		sched_yield();
-	} while (ms_now() < deadline);
+	} while (bf_now_ms() < deadline);
 	return least;
 }
 
@@ -486,10 +451,10 @@ static unsigned int count_flushed(const struct bf_hold *h)
 static void wait_for_other_queues(const struct bf_hold *h)
 {
 	const struct timespec pause = {.tv_nsec = 100000};
-	long deadline = ms_now() + DRAIN_MS;
+	uint64_t deadline = bf_now_ms() + DRAIN_MS;
 	struct queue_stats s;
 
-	while (!read_stats(h, &s) && s.others && ms_now() < deadline)
+	while (!read_stats(h, &s) && s.others && bf_now_ms() < deadline)
 		nanosleep(&pause, NULL);
 }
 
@@ -527,7 +492,7 @@ long bf_hold_end(struct bf_hold *h)
 	if (!err)
 		err = let_go_until_empty(h);
 	if (!err)
-		err = bf_rcu_wait(h->device);
+		err = bf_rcu_wait(h->rcu, h->device);
 	if (!err)
 		err = let_go_until_empty(h);
 	if (!err) {

@@ -11,14 +11,18 @@
 #ifndef BPFILTER_HOLD_H
 #define BPFILTER_HOLD_H
 
+#include <linux/netfilter.h>
+
 #include "bpfilter.h"
 
 struct bf_device;
 struct bf_hold;
+struct bf_rcu;
 
 /**
  * bf_hold_begin - from now on packets wait in front of the filter hooks
- * @device: as for bf_rcu_wait()
+ * @hooks: 1 << NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT: or-ed
+ * @rcu, @device: as for bf_rcu_wait()
  *
  * On return no packet is between the hold and the end of the filter hooks any more (an
  * RCU grace period has passed, see bf_rcu_wait()). Must be called in the
@@ -31,7 +35,10 @@ struct bf_hold;
  * every instant one of the two tables must be fully in force, for if the process dies the hold
  * goes with it.
  */
-int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why *why);
+int bf_hold_begin(struct bf_hold **hold, uint32_t hooks, struct bf_rcu *rcu,
+		  struct bf_device *device, struct bf_why *why);
+
+#define BF_HOLD_ALL (1U << NF_INET_LOCAL_IN | 1U << NF_INET_FORWARD | 1U << NF_INET_LOCAL_OUT)
 
 /**
  * bf_hold_end - let them go, in order, and remove the hold; NULL is ignored
@@ -41,13 +48,5 @@ int bf_hold_begin(struct bf_hold **hold, struct bf_device *device, struct bf_why
  * any case). Lasts a grace period longer than the holding itself.
  */
 long bf_hold_end(struct bf_hold *hold);
-
-/**
- * bf_rcu_wait - wait until every packet that is now in a netfilter hook has left it
- * @device: the module's, which can make that short; or NULL
- *
- * 5 ms when idle, up to 100 ms under load; with the module some microseconds. 0 or -errno.
- */
-int bf_rcu_wait(struct bf_device *device);
 
 #endif /* BPFILTER_HOLD_H */

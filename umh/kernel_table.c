@@ -157,8 +157,10 @@ static void *empty_value(size_t *len)
 		*len = bf_table_replace_size(empty);
 		value = malloc(*len);
 	}
-	if (value)
-		bf_table_to_replace(empty, value);
+	if (value && bf_table_to_replace(empty, value)) {
+		free(value);
+		value = NULL;
+	}
 	bf_table_free(empty);
 	return value;
 }
@@ -190,8 +192,7 @@ int bf_kernel_absent_entries(uint32_t size, void *entries)
 	if (!none) {
 		err = -ENOMEM;
 	} else if (size == empty->size) {
-		bf_table_show(empty, none, entries);
-		err = 0;
+		err = bf_table_show(empty, none, entries);
 	}
 	free(none);
 	bf_table_free(empty);

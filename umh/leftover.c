@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "early_drop.h"
+#include "edge.h"
 #include "env.h"
 #include "leftover.h"
 #include "netns_find.h"
 #include "pins.h"
+#include "stage.h"
 #include "worker.h"
 
 /**
@@ -144,11 +147,14 @@ static void remove_orphan(const struct leftover *l, const char *name)
 	inode = strtoul(name, &end, 10);
 	if (*end || !inode || is_taken(l, inode) || bf_netns_in_use(inode))
 		return;
+	bf_edge_sweep(inode);
+	bf_early_drop_sweep(inode);
 	bf_pins_init(&pins, inode);
 	/* What is missing or cannot be opened is removed by name all the same. */
 	bf_pins_open(&pins);
 	bf_pins_remove(&pins);
 	bf_pins_close(&pins);
+	bf_stage_unpin(inode);
 	bf_log(BF_LOG_INFO, "net:[%lu]: removed, nobody uses the namespace any more",
 	       (unsigned long)inode);
 }

@@ -2,112 +2,70 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netfilter_ipv4.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "asm.h"
+#include "clock.h"
 #include "ext.h"
 #include "load.h"
+#include "saved.h"
+#include "trees.h"
 
 /* Linux 6.4; the headers of Debian 12 do not have them. */
 #define PROG_TYPE_NETFILTER 32
 #define ATTACH_NETFILTER    45
 
-#define TABLE_MAP    "bf_table"
 #define COUNTERS_MAP "bf_counters"
-#define CHUNK	     4096
 #define LOG_SIZE     (1 << 20)
-
-/*
- * The table's own map: what a later helper needs, then the table. The program does not read it but is
- * bound to it, so that whoever finds the program finds the table it came from.
- */
-#define SAVED_MAGIC 0x62660002
-
-struct saved_head {
-	uint32_t magic;
-	uint32_t size; /* of the saved table that follows */
-	uint32_t stride, cpus;
-	uint32_t form;
-	uint32_t attach, want;
-	uint32_t wants_conntrack;
-	uint64_t replaced_at, replace_us;
-	uint64_t map_bytes;
-};
-
-static size_t page_round(size_t size)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	return (size + page - 1) / page * page;
-}
-
-static void *map_memory(int fd, size_t size)
-{
-	void *p = mmap(NULL, page_round(size), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-/* A plain array that can be mapped into memory. The descriptor or -errno. */
-static int create_array(const char *name, uint32_t value_size, uint32_t max_entries)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value_size, max_entries,
-				&opts);
-
-	return fd < 0 ? -errno : fd;
-}
 
 static int create_map(const struct bf_map_def *def)
 {
-	size_t size = (size_t)def->value_size * def->max_entries;
-	int fd = create_array(def->name, def->value_size, def->max_entries);
-	void *p;
+	int fd = bf_array_create(def->name, def->value_size, def->max_entries);
+	int err = fd < 0 ? fd : bf_array_fill(fd, def, true);
 
-	if (fd < 0 || !def->data)
-		return fd;
-	p = map_memory(fd, size);
-	if (!p) {
+	if (err && fd >= 0)
 		close(fd);
-		return -ENOMEM;
-	}
-	memcpy(p, def->data, size);
-	munmap(p, page_round(size));
-	return fd;
+	return err ?: fd;
 }
 
-static void close_maps(int *fds, int n)
-{
-	while (n--)
-		if (fds[n] >= 0)
-			close(fds[n]);
-}
-
-static int create_maps(const struct bf_program *program, int *fds, uint64_t *bytes)
+static void close_maps(struct bf_loaded *l)
 {
 	int i;
 
+	for (i = 0; i < BF_NR_MAPS; i++)
+		if (l->maps[i] >= 0)
+			close(l->maps[i]);
+	if (l->saved >= 0)
+		close(l->saved);
+}
+
+/* @devs: BF_MAP_DEVS, which is not the table's, or -1 */
+static int create_maps(struct bf_loaded *l, const struct bf_program *program, int devs)
+{
+	int i;
+
+	if (devs >= 0) {
+		l->maps[BF_MAP_DEVS] = fcntl(devs, F_DUPFD_CLOEXEC, 0);
+		if (l->maps[BF_MAP_DEVS] < 0)
+			return -errno;
+	}
 	for (i = 0; i < BF_NR_MAPS; i++) {
 		const struct bf_map_def *def = &program->maps[i];
 
-		fds[i] = -1;
-		if (!def->max_entries)
+		if (!def->max_entries || i == BF_MAP_DEVS)
 			continue;
-		fds[i] = create_map(def);
-		if (fds[i] < 0) {
-			int err = fds[i];
-
-			close_maps(fds, i);
-			return err;
-		}
-		*bytes += page_round((size_t)def->value_size * def->max_entries);
+		l->maps[i] = create_map(def);
+		if (l->maps[i] < 0)
+			return l->maps[i];
+		l->map_bytes += bf_array_bytes(def->value_size, def->max_entries);
 	}
 	return 0;
 }
@@ -120,7 +78,8 @@ static void relocate(struct bpf_insn *insns, uint32_t n, const int *fds)
 	for (i = 0; i < n; i++) {
 		if (insns[i].code != (BPF_LD | BPF_DW | BPF_IMM))
 			continue;
-		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD)
+		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
+		    insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)
 			insns[i].imm = fds[insns[i].imm];
 		i++;
 	}
@@ -139,11 +98,11 @@ static int add_memory_type(struct btf *btf, int byte, uint32_t size)
 }
 
 /* int f(struct state *r1, struct frame *r2): a condition, see bf_global_function() */
-static int add_global_proto(struct btf *btf, int num)
+static int add_global_proto(struct btf *btf, int num, uint32_t shared)
 {
 	int byte = btf__add_int(btf, "u8", 1, 0);
 	int state = add_memory_type(btf, byte, BF_COND_STATE);
-	int frame = add_memory_type(btf, byte, BF_FRAME_SHARED);
+	int frame = add_memory_type(btf, byte, shared);
 	int proto = btf__add_func_proto(btf, num);
 
 	if (byte < 0 || state < 0 || frame < 0 || proto < 0 ||
@@ -153,15 +112,15 @@ static int add_global_proto(struct btf *btf, int num)
 }
 
 /*
- * The verifier learns from BTF which functions are static, which it asks for where their address is taken,
- * and what the global ones get: make the little that it wants. 0 or -errno.
+ * The verifier learns from BTF which functions are static, which it asks for where their address is
+ * taken, and what the global ones get: make the little that it wants. 0 or -errno.
  */
 static int describe_functions(struct btf *btf, const struct bf_program *program,
 			      struct bpf_func_info *info)
 {
 	int num = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
 	int static_proto = btf__add_func_proto(btf, num);
-	int global_proto = add_global_proto(btf, num);
+	int global_proto = add_global_proto(btf, num, bf_frame_shared(program->fields));
 	uint32_t i;
 
 	if (num < 0 || static_proto < 0 || global_proto < 0)
@@ -220,43 +179,73 @@ static void explain_refusal(const char *log, int err, struct bf_why *why)
 			*p = ' ';
 }
 
-static int load_insns(const char *name, enum bf_attach attach, const struct bpf_insn *insns,
-		      uint32_t n, struct bpf_prog_load_opts *opts, struct bf_why *why)
+static enum bpf_prog_type type_for(enum bf_attach attach)
 {
-	bool link = attach == BF_ATTACH_LINK;
-	enum bpf_prog_type type = link ? PROG_TYPE_NETFILTER : BPF_PROG_TYPE_SCHED_CLS;
-	int fd, err;
-	char *log;
+	static const enum bpf_prog_type types[] = {
+		[BF_ATTACH_LINK] = PROG_TYPE_NETFILTER,
+		[BF_ATTACH_MODULE] = BPF_PROG_TYPE_SCHED_CLS,
+		[BF_ATTACH_TC] = BPF_PROG_TYPE_SCHED_CLS,
+		[BF_ATTACH_XDP] = BPF_PROG_TYPE_XDP,
+	};
 
-	opts->expected_attach_type = link ? ATTACH_NETFILTER : 0;
+	return types[attach];
+}
+
+static unsigned int attach_type_of(enum bpf_prog_type type)
+{
+	switch ((int)type) {
+	case PROG_TYPE_NETFILTER:
+		return ATTACH_NETFILTER;
+	case BPF_PROG_TYPE_XDP:
+		return BPF_XDP;
+	default:
+		return 0;
+	}
+}
+
+static int load_insns(const char *name, enum bpf_prog_type type, const struct bpf_insn *insns,
+		      uint32_t n, struct bpf_prog_load_opts *opts, char *log, size_t log_size,
+		      struct bf_why *why)
+{
+	int fd, err;
+	char *own;
+
+	opts->expected_attach_type = attach_type_of(type);
 	opts->attempts = 1;
 	fd = bpf_prog_load(type, name, "GPL", insns, n, opts);
 	if (fd >= 0)
 		return fd;
 	err = -errno;
-	log = calloc(1, LOG_SIZE);
+	own = log ? NULL : calloc(1, LOG_SIZE);
+	if (own) {
+		log = own;
+		log_size = LOG_SIZE;
+	}
 	if (log) {
 		opts->log_level = 1;
-		opts->log_size = LOG_SIZE;
+		opts->log_size = log_size;
 		opts->log_buf = log;
 		fd = bpf_prog_load(type, name, "GPL", insns, n, opts);
 		if (fd < 0) {
 			err = -errno;
 			explain_refusal(log, err, why);
 		}
-		free(log);
 	}
+	free(own);
 	return fd < 0 ? err : fd;
 }
 
-static int load_program(const struct bf_program *program, const int *fds, struct bf_why *why)
+static int load_as(const char *name, enum bpf_prog_type type, const struct bf_program *program,
+		   const int *fds, char *log, size_t log_size, struct bf_why *why)
 {
 	size_t size = program->nr_insns * sizeof(*program->insns);
 	struct bpf_func_info info[ARRAY_SIZE(program->functions) + 1] = {};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
+	int fd, fd_array[] = {-1, -1};
 	struct bpf_insn *insns;
-	int fd;
 
+	opts.prog_ifindex = program->ifindex;
+	opts.prog_flags = program->frags ? BPF_F_XDP_HAS_FRAGS : 0;
 	if (program->nr_functions) {
 		opts.prog_btf_fd = load_func_btf(program, info);
 		if ((int)opts.prog_btf_fd < 0)
@@ -266,52 +255,41 @@ static int load_program(const struct bf_program *program, const int *fds, struct
 		opts.func_info_cnt = program->nr_functions + 1;
 		opts.func_info_rec_size = sizeof(info[0]);
 	}
+	if (program->btf_id) {
+		fd_array[1] = bpf_btf_get_fd_by_id(program->btf_id);
+		opts.fd_array = fd_array;
+	}
 	insns = malloc(size);
 	if (insns) {
 		memcpy(insns, program->insns, size);
 		relocate(insns, program->nr_insns, fds);
-		fd = load_insns("bpfilter", program->attach, insns, program->nr_insns, &opts, why);
+		fd = load_insns(name, type, insns, program->nr_insns, &opts, log, log_size, why);
 		free(insns);
 	} else {
 		fd = -ENOMEM;
 	}
 	if (program->nr_functions)
 		close(opts.prog_btf_fd);
+	if (fd_array[1] >= 0)
+		close(fd_array[1]);
 	return fd;
 }
 
-static int save_table(struct bf_loaded *l)
+int bf_load_program(const char *name, const struct bf_program *program, const int *fds,
+		    struct bf_why *why)
 {
-	size_t size = sizeof(struct saved_head) + bf_table_saved_size(l->table);
-	uint32_t chunks = (size + CHUNK - 1) / CHUNK;
-	int err = 0, fd = create_array(TABLE_MAP, CHUNK, chunks);
-	struct saved_head *head;
+	return bf_load_logged(name, program, fds, NULL, 0, why);
+}
 
-	if (fd < 0)
-		return fd;
-	l->map_bytes += (uint64_t)chunks * CHUNK;
-	head = map_memory(fd, (size_t)chunks * CHUNK);
-	if (head) {
-		*head = (struct saved_head){.magic = SAVED_MAGIC,
-					    .size = bf_table_saved_size(l->table),
-					    .stride = l->stride,
-					    .cpus = l->cpus,
-					    .form = l->form,
-					    .attach = l->attach,
-					    .want = l->want,
-					    .wants_conntrack = l->wants_conntrack,
-					    .replaced_at = l->replaced_at,
-					    .replace_us = l->replace_us,
-					    .map_bytes = l->map_bytes};
-		bf_table_save(l->table, head + 1);
-		munmap(head, page_round((size_t)chunks * CHUNK));
-		if (bpf_prog_bind_map(l->prog, fd, NULL))
-			err = -errno;
-	} else {
-		err = -ENOMEM;
-	}
-	close(fd);
-	return err;
+int bf_load_logged(const char *name, const struct bf_program *program, const int *fds, char *log,
+		   size_t log_size, struct bf_why *why)
+{
+	return load_as(name, type_for(program->attach), program, fds, log, log_size, why);
+}
+
+int bf_load_match(const struct bf_program *program, const int *fds, struct bf_why *why)
+{
+	return load_as("bpfilter_match", BPF_PROG_TYPE_SOCKET_FILTER, program, fds, NULL, 0, why);
 }
 
 static int read_prog_info(struct bf_loaded *l)
@@ -327,44 +305,137 @@ static int read_prog_info(struct bf_loaded *l)
 	return 0;
 }
 
-static uint64_t now_ns(clockid_t clock)
+static struct bf_loaded *alloc_loaded(void)
 {
-	struct timespec ts;
+	struct bf_loaded *l = calloc(1, sizeof(*l));
+	int i;
 
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	if (!l)
+		return NULL;
+	l->prog = -1;
+	l->xdp = -1;
+	l->asking = -1;
+	l->questions = -1;
+	l->saved = -1;
+	for (i = 0; i < BF_NR_MAPS; i++)
+		l->maps[i] = -1;
+	return l;
 }
 
-static int fill_loaded(struct bf_loaded *l, const struct bf_program *program, const int *fds,
+/* Without the content of its maps; its trees move. NULL if there is no memory. */
+static struct bf_program *copy_shape(struct bf_program *program)
+{
+	struct bf_program *copy = malloc(sizeof(*copy));
+	size_t size = program->nr_insns * sizeof(*program->insns);
+	int i;
+
+	if (!copy)
+		return NULL;
+	*copy = *program;
+	copy->effects = (struct bf_effects){};
+	copy->questions = (struct bf_questions){};
+	for (i = 0; i < BF_NR_MAPS; i++) {
+		copy->maps[i].data = NULL;
+		copy->maps[i].data_size = 0;
+	}
+	copy->insns = malloc(size);
+	if (!copy->insns) {
+		free(copy);
+		return NULL;
+	}
+	memcpy(copy->insns, program->insns, size);
+	program->trees = NULL;
+	return copy;
+}
+
+static void note_time(struct bf_loaded *l, uint64_t started)
+{
+	l->replaced_at = time(NULL);
+	l->replace_us = (bf_now_ns() - started) / 1000;
+}
+
+/* Do the two share their maps from @first on, contents included? */
+static bool has_maps(const struct bf_program *a, const struct bf_program *b, int first)
+{
+	int i;
+
+	for (i = first; i < BF_NR_MAPS; i++)
+		if (a->maps[i].value_size != b->maps[i].value_size ||
+		    a->maps[i].max_entries != b->maps[i].max_entries ||
+		    a->maps[i].data_size != b->maps[i].data_size ||
+		    (a->maps[i].data_size &&
+		     memcmp(a->maps[i].data, b->maps[i].data, a->maps[i].data_size)))
+			return false;
+	return a->stride == b->stride;
+}
+
+/* The other program of a table with questions, with the same maps. @fds: all of them, by number */
+static int load_asking(struct bf_loaded *l, const struct bf_program *program, const int *fds,
+		       struct bf_why *why)
+{
+	const struct bf_program *asking = program->asking;
+
+	/* The counters and the conditions are described with the first one alone. */
+	if (!has_maps(program, asking, BF_MAP_RECORDS))
+		return bf_why(why, -EOPNOTSUPP, "the table's two programs cannot share its maps");
+	l->asking = asking->behind ? bf_load_match(asking, fds, why)
+				   : bf_load_program("bpfilter_asking", asking, fds, why);
+	return l->asking < 0 ? l->asking : 0;
+}
+
+/* The descriptors of all maps of a table's programs, by number: its own, and the namespace's. */
+static void all_maps(const struct bf_loaded *l, const int *stage, int *fds)
+{
+	memset(fds, 0xff, BF_NR_ALL_MAPS * sizeof(*fds));
+	memcpy(fds, l->maps, sizeof(l->maps));
+	if (stage)
+		memcpy(fds + BF_NR_MAPS, stage, (BF_NR_ALL_MAPS - BF_NR_MAPS) * sizeof(*fds));
+}
+
+static int fill_loaded(struct bf_loaded *l, struct bf_program *program, const int *stage, int devs,
 		       uint64_t started, struct bf_why *why)
 {
-	int err;
+	int err = create_maps(l, program, devs), fds[BF_NR_ALL_MAPS];
 
-	l->prog = load_program(program, fds, why);
+	if (err)
+		return bf_why(why, err, "no memory for the table's maps");
+	all_maps(l, stage, fds);
+	l->prog = bf_load_program("bpfilter", program, fds, why);
 	if (l->prog < 0)
 		return l->prog;
 	l->counters_size = (size_t)l->stride * l->cpus * sizeof(*l->counters);
-	l->counters = map_memory(fds[BF_MAP_COUNTERS], l->counters_size);
+	l->counters = bf_array_map(l->maps[BF_MAP_COUNTERS], l->counters_size);
 	if (!l->counters)
 		return -ENOMEM;
 	err = read_prog_info(l);
 	if (err)
 		return err;
-	l->replaced_at = now_ns(CLOCK_REALTIME) / 1000000000;
-	l->replace_us = (now_ns(CLOCK_MONOTONIC) - started) / 1000;
-	return save_table(l);
+	if (program->asking)
+		err = load_asking(l, program, fds, why);
+	else
+		/* If there is none, another table will not be made of it: no harm. */
+		l->shape = copy_shape(program);
+	if (err)
+		return err;
+	note_time(l, started);
+	return bf_saved_make(l);
 }
 
-int bf_load(struct bf_table *table, const struct bf_program *program, unsigned int cpus,
+int bf_load(struct bf_table *table, struct bf_program *program, const int *stage, unsigned int cpus,
 	    uint64_t started, struct bf_loaded **loaded, struct bf_why *why)
 {
-	struct bf_loaded *l = calloc(1, sizeof(*l));
-	int fds[BF_NR_MAPS], err;
+	return bf_load_at(table, program, stage, -1, cpus, started, loaded, why);
+}
+
+int bf_load_at(struct bf_table *table, struct bf_program *program, const int *stage, int devs,
+	       unsigned int cpus, uint64_t started, struct bf_loaded **loaded, struct bf_why *why)
+{
+	struct bf_loaded *l = alloc_loaded();
+	int err;
 
 	*loaded = NULL;
 	if (!l)
 		return -ENOMEM;
-	l->prog = -1;
 	l->table = table;
 	l->stride = program->stride;
 	l->cpus = cpus;
@@ -372,13 +443,8 @@ int bf_load(struct bf_table *table, const struct bf_program *program, unsigned i
 	l->attach = program->attach;
 	l->want = program->want;
 	l->wants_conntrack = program->wants_conntrack;
-	err = create_maps(program, fds, &l->map_bytes);
-	if (err) {
-		bf_why(why, err, "no memory for the table's maps");
-	} else {
-		err = fill_loaded(l, program, fds, started, why);
-		close_maps(fds, BF_NR_MAPS);
-	}
+	l->asks = program->questions.nr;
+	err = fill_loaded(l, program, stage, devs, started, why);
 	if (err) {
 		l->table = NULL; /* still the caller's */
 		bf_loaded_free(l);
@@ -388,29 +454,73 @@ int bf_load(struct bf_table *table, const struct bf_program *program, unsigned i
 	return 0;
 }
 
-/* Takes over what the table's map says. */
-static int read_saved(struct bf_loaded *l, int fd, size_t size)
+int bf_load_xdp(struct bf_loaded *l, const struct bf_program *program, const struct bf_program *xdp,
+		const int *stage, struct bf_why *why)
 {
-	const struct saved_head *head = map_memory(fd, size);
-	int err = -EINVAL;
+	int fds[BF_NR_ALL_MAPS];
 
-	if (!head)
-		return -ENOMEM;
-	if (size >= sizeof(*head) && head->magic == SAVED_MAGIC &&
-	    head->size <= size - sizeof(*head) && head->form <= BF_FORM_RECORDS &&
-	    head->attach <= BF_ATTACH_MODULE) {
-		l->stride = head->stride;
-		l->cpus = head->cpus;
-		l->form = head->form;
-		l->attach = head->attach;
-		l->want = head->want;
-		l->wants_conntrack = head->wants_conntrack;
-		l->replaced_at = head->replaced_at;
-		l->replace_us = head->replace_us;
-		l->map_bytes = head->map_bytes;
-		err = bf_table_load(head + 1, head->size, &l->table);
-	}
-	munmap((void *)head, page_round(size));
+	all_maps(l, stage, fds);
+	if (!has_maps(program, xdp, 0))
+		return bf_why(why, -EOPNOTSUPP,
+			      "the programs for tc and XDP cannot share the table's maps");
+	l->xdp = bf_load_program("bpfilter_xdp", xdp, fds, why);
+	if (l->xdp < 0)
+		return l->xdp;
+	/* What is refilled is one program's. */
+	bf_program_free(l->shape);
+	l->shape = NULL;
+	return 0;
+}
+
+/* But for what their maps hold, are the two the same? */
+static bool has_shape(const struct bf_program *a, const struct bf_program *b)
+{
+	int i;
+
+	for (i = 0; i < BF_NR_MAPS; i++)
+		if (a->maps[i].value_size != b->maps[i].value_size ||
+		    a->maps[i].max_entries != b->maps[i].max_entries)
+			return false;
+	return a->attach == b->attach && a->form == b->form && a->want == b->want &&
+	       a->stride == b->stride && a->wants_conntrack == b->wants_conntrack &&
+	       a->globals == b->globals && a->nr_functions == b->nr_functions &&
+	       !memcmp(a->functions, b->functions, a->nr_functions * sizeof(*a->functions)) &&
+	       a->nr_insns == b->nr_insns &&
+	       !memcmp(a->insns, b->insns, a->nr_insns * sizeof(*a->insns));
+}
+
+static int refill_maps(struct bf_loaded *l, const struct bf_program *program)
+{
+	int i, err = 0;
+
+	memset(l->counters, 0, l->counters_size);
+	for (i = 0; i < BF_NR_MAPS && !err; i++)
+		if (i != BF_MAP_COUNTERS && i != BF_MAP_DEVS && i != BF_MAP_ROUTES &&
+		    l->maps[i] >= 0)
+			err = bf_array_fill(l->maps[i], &program->maps[i], false);
+	return err;
+}
+
+int bf_refill(struct bf_loaded *l, struct bf_table *table, struct bf_program *program,
+	      unsigned int cpus, uint64_t started)
+{
+	int err;
+
+	if (!l->shape || l->cpus != cpus || program->asking || !has_shape(l->shape, program))
+		return -EINVAL;
+	err = refill_maps(l, program);
+	if (err)
+		return err;
+	bf_trees_free(l->shape->trees);
+	l->shape->trees = program->trees;
+	program->trees = NULL;
+	bf_table_free(l->table);
+	l->table = table;
+	l->reused = true;
+	note_time(l, started);
+	err = bf_saved_write(l);
+	if (err)
+		l->table = NULL; /* still the caller's */
 	return err;
 }
 
@@ -427,10 +537,10 @@ static int take_map(struct bf_loaded *l, uint32_t id)
 		err = -errno;
 	} else {
 		size = (size_t)info.value_size * info.max_entries;
-		if (!strcmp(info.name, TABLE_MAP)) {
-			err = read_saved(l, fd, size);
+		if (!strcmp(info.name, BF_SAVED_MAP)) {
+			err = bf_saved_read(l, fd, size);
 		} else if (!strcmp(info.name, COUNTERS_MAP)) {
-			l->counters = map_memory(fd, size);
+			l->counters = bf_array_map(fd, size);
 			l->counters_size = size;
 			err = l->counters ? 0 : -ENOMEM;
 		}
@@ -441,8 +551,8 @@ static int take_map(struct bf_loaded *l, uint32_t id)
 
 int bf_load_by_id(uint32_t prog_id, struct bf_loaded **loaded, struct bf_why *why)
 {
-	struct bf_loaded *l = calloc(1, sizeof(*l));
-	uint32_t ids[BF_NR_MAPS + 1] = {}, i;
+	struct bf_loaded *l = alloc_loaded();
+	uint32_t ids[BF_NR_ALL_MAPS + 1] = {}, i;
 	struct bpf_prog_info info = {.nr_map_ids = ARRAY_SIZE(ids), .map_ids = (uintptr_t)ids};
 	uint32_t len = sizeof(info);
 	int err = 0;
@@ -477,9 +587,17 @@ void bf_loaded_free(struct bf_loaded *l)
 	if (!l)
 		return;
 	if (l->counters)
-		munmap(l->counters, page_round(l->counters_size));
+		bf_array_unmap(l->counters, l->counters_size);
 	if (l->prog >= 0)
 		close(l->prog);
+	if (l->xdp >= 0)
+		close(l->xdp);
+	if (l->asking >= 0)
+		close(l->asking);
+	if (l->questions >= 0)
+		close(l->questions);
+	close_maps(l);
+	bf_program_free(l->shape);
 	bf_table_free(l->table);
 	free(l);
 }
@@ -512,22 +630,22 @@ void bf_loaded_add_counters(struct bf_loaded *l, const struct xt_counters *count
 int bf_create_switch(void)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "bf_switch", sizeof(uint32_t),
-				sizeof(uint32_t), 1, NULL);
+				sizeof(uint32_t), BF_NR_SLOTS, NULL);
 
 	return fd < 0 ? -errno : fd;
 }
 
-int bf_load_root(const struct bf_kernel *kernel, int switch_fd, struct bf_why *why)
+int bf_load_root(const struct bf_kernel *kernel, enum bf_root root, int switch_fd, int devs_fd,
+		 struct bf_why *why)
 {
-	LIBBPF_OPTS(bpf_prog_load_opts, opts);
-	struct bf_program *root;
-	int fd, err = bf_compile_root(kernel, &root);
+	const int fds[] = {switch_fd, devs_fd};
+	struct bf_program *program;
+	int fd, err = bf_compile_root(kernel, root, &program);
 
 	if (err)
 		return err;
-	relocate(root->insns, root->nr_insns, &switch_fd);
-	fd = load_insns("bpfilter_root", BF_ATTACH_LINK, root->insns, root->nr_insns, &opts, why);
-	bf_program_free(root);
+	fd = bf_load_program("bpfilter_root", program, fds, why);
+	bf_program_free(program);
 	return fd;
 }
 
@@ -552,11 +670,22 @@ static int attach_at(int prog, unsigned int hook, int priority)
 	return fd < 0 ? -errno : fd;
 }
 
-int bf_attach(int prog, unsigned int hook)
+/* At the first free priority from @first up to the one before @end. */
+static int attach_from(int prog, unsigned int hook, int first, int end)
 {
 	int priority, fd = -EBUSY;
 
-	for (priority = NF_IP_PRI_FILTER + 1; priority < 10 && fd == -EBUSY; priority++)
+	for (priority = first; priority < end && fd == -EBUSY; priority++)
 		fd = attach_at(prog, hook, priority);
 	return fd;
+}
+
+int bf_attach(int prog, unsigned int hook)
+{
+	return attach_from(prog, hook, NF_IP_PRI_FILTER + 1, BF_STAGE_PRIORITY);
+}
+
+int bf_attach_guard(int prog, unsigned int hook)
+{
+	return attach_from(prog, hook, BF_STAGE_PRIORITY + 1, BF_STAGE_PRIORITY + 10);
 }

@@ -16,6 +16,9 @@ static const struct command {
 	{"status", bf_cmd_status, "what filters in each network namespace"},
 	{"detach", bf_cmd_detach, "give the table back to the kernel's ip_tables"},
 	{"stop", bf_cmd_stop, "give all tables back and end, so that the module can be unloaded"},
+	{"translate", bf_cmd_translate, "what becomes of a rule set, instruction by instruction"},
+	{"replay", bf_cmd_replay, "what a rule set does to the packets of a capture"},
+	{"explain", bf_cmd_explain, "the way of one packet through the chains, in words"},
 	{"umh", bf_cmd_umh, "the helper, which the others start by themselves"},
 };
 
@@ -29,8 +32,8 @@ static void usage(FILE *f)
 	      "\n",
 	      f);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(f, "  %-10s%s\n", commands[i].name, commands[i].help);
-	fputs("  help      this text\n"
+		fprintf(f, "  %-12s%s\n", commands[i].name, commands[i].help);
+	fputs("  help        this text\n"
 	      "\n"
 	      "\"bpfilter COMMAND --help\" says more. \"bpfilter --version\" gives the version.\n",
 	      f);

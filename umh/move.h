@@ -8,40 +8,77 @@
 
 #include "filter.h"
 #include "load.h"
+#include "early_drop.h"
+#include "offload.h"
 #include "seat.h"
+#include "stage.h"
 
 struct bf_ct_pin;
 
 /**
  * struct bf_filter - see filter.h
  * @loaded: NULL: ip_tables has the table
+ * @offload: what stands in front of it on network cards
+ * @effects: of the table in force, if that is ours
+ * @next_effects: of the one that is about to be
+ * @spare: the table before, which nothing runs any more, to make the next of it; or NULL
+ * @spare_since: CLOCK_MONOTONIC nanoseconds
  * @ct_used: there is a pin of conntrack, or was one before
+ * @asked: placement that the table is to have
+ * @place: which of those at interfaces the table has, if it has one
+ * @why_place: why the table is not where it was asked to be
+ * @others_at: CLOCK_MONOTONIC when rules of another table were on their way; 0: never
+ * @due_since: CLOCK_MONOTONIC of a replace after which the caller has not given its rules back what they
+ *	had counted; 0: it has
  * @kernel_sk: for ip_tables, -1 until first needed: bf_filter_socket()
  */
 struct bf_filter {
 	struct bf_env *env;
 	char name[64];
 	struct bf_seat seat;
+	struct bf_offload offload;
+	struct bf_stage stage;
+	struct bf_effects effects, next_effects;
 	struct bf_loaded *loaded;
+	struct bf_loaded *spare;
+	uint64_t spare_since;
+	struct bf_early_drop early;
 	struct bf_ct_pin *ct_pin;
 	bool ct_used;
 	int kernel_sk;
-	struct bf_why why_kernel;
+	enum bf_placement asked, place;
+	struct bf_why why_kernel, why_place;
+	uint64_t others_at;
 	uint64_t replaced_at, replace_us;
+	uint64_t due_since;
 };
 
 /* The socket for ip_tables, opened when it is first needed. A descriptor or -errno. */
 int bf_filter_socket(struct bf_filter *f);
+
+/*
+ * Move the table in force from the interfaces to links, from where it can go to ip_tables with each packet counted once.
+ * 0 or -errno: it stays where it is.
+ */
+int bf_filter_to_links(struct bf_filter *f);
+
+/*
+ * The network cards have programs of the table in force, and drivers its early-drop stage, where they are asked for; before another is put in force, or
+ * it is put elsewhere, they have none.
+ */
+void bf_filter_offload(struct bf_filter *f);
+void bf_filter_withdraw(struct bf_filter *f);
 
 /* Conntrack must be there as long as a table looks at it, and not be there for one that does not. */
 int bf_filter_want_conntrack(struct bf_filter *f, bool wanted, struct bf_why *why);
 
 /*
  * The final counters of a table of ours that is out of force: no packet is in it any more. Failing to wait
- * can only mean that the last few packets are not counted, and must not undo a switch that has happened.
+ * can only mean that the last few packets are not counted, and must not undo a switch that has happened. 0, or
+ * -errno if packets may still be in it.
  */
-void bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
-			      struct xt_counters *counters);
+int bf_filter_final_counters(struct bf_filter *f, const struct bf_loaded *loaded,
+			     struct xt_counters *counters);
 
 /**
  * bf_move_here - put a loaded table in force where ip_tables had one
@@ -60,6 +97,12 @@ int bf_move_here(struct bf_filter *f, struct bf_loaded *loaded, uint32_t num_cou
  */
 int bf_move_hooks(struct bf_filter *f, struct bf_loaded *loaded, struct xt_counters *old,
 		  struct bf_why *why);
+
+/*
+ * The table is in force at tc: have it where it is to be at each interface. That it is not is no failure: the status
+ * tells why.
+ */
+void bf_move_settle(struct bf_filter *f);
 
 /* Has ip_tables more than three policies ACCEPT? bf_filter_socket() must have succeeded. */
 bool bf_move_kernel_has_rules(struct bf_filter *f);

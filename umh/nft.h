@@ -55,13 +55,30 @@ int bf_nfnl_call(int sk, struct nl_msg *msg);
  */
 int bf_nfnl_receive(int sk, int (*fn)(void *arg, const struct nlmsghdr *nlh), void *arg);
 
-#define BF_NFT_MAX_MSGS 16
+/**
+ * bf_nft_table_changed - has somebody else changed a table of family ip?
+ * @events: a socket of bf_nfnl_open() that receives nf_tables' changes; all that waits there is taken
+ * @port: whose changes do not count: our own
+ *
+ * 1, also if the kernel has left out messages; 0; or -errno.
+ */
+int bf_nft_table_changed(int events, const char *table, uint32_t port);
+
+/*
+ * Call @fn with the name of each chain of a table of family ip, or with that of each rule's. 0 or -errno: it was not called for all;
+ * -EAGAIN if somebody has changed them meanwhile. Without such a table there are none.
+ */
+int bf_nft_each_chain(int sk, const char *table, void (*fn)(void *arg, const char *chain),
+		      void *arg);
+int bf_nft_each_rule(int sk, const char *table, void (*fn)(void *arg, const char *chain),
+		     void *arg);
+
 #define BF_NFT_MAX_NEST 8
 
 struct bf_nft_batch {
 	uint8_t family;
-	unsigned int nr_msgs, depth;
-	struct nl_msg *msgs[BF_NFT_MAX_MSGS];
+	unsigned int nr_msgs, max_msgs, depth;
+	struct nl_msg **msgs;
 	struct nlattr *nest[BF_NFT_MAX_NEST];
 	int error;
 };
@@ -89,6 +106,12 @@ void bf_nft_unnest(struct bf_nft_batch *b);
 int bf_nft_commit(int sk, struct bf_nft_batch *b);
 
 /*
+ * Wait until what transactions of this namespace have removed is freed, and holds nothing any more: the kernel does
+ * that some time after they are done, but before a netlink socket is closed.
+ */
+void bf_nft_wait_destroyed(void);
+
+/*
  * Whole messages. @flags: NLM_F_CREATE, NLM_F_EXCL; @comment: what "nft list ruleset" shows, at
  * most 200 bytes, may be NULL.
  */
@@ -103,8 +126,14 @@ void bf_nft_base_chain(struct bf_nft_batch *b, const char *table, const char *ch
 /* All rules of a table or, unless @chain is NULL, of a chain. */
 void bf_nft_del_rules(struct bf_nft_batch *b, const char *table, const char *chain);
 
+/* A chain without rules, that no rule leads to. */
+void bf_nft_del_chain(struct bf_nft_batch *b, const char *table, const char *chain);
+
 /* A rule: begun, then expressions, each begun, given attributes (NFTA_*) and ended; then ended. */
 void bf_nft_rule_begin(struct bf_nft_batch *b, const char *table, const char *chain);
+/* The same for a rule that has matches of ip_tables, which are told the protocol of their rule there. */
+void bf_nft_rule_begin_compat(struct bf_nft_batch *b, const char *table, const char *chain,
+			      uint16_t proto, bool invert);
 void bf_nft_expr_begin(struct bf_nft_batch *b, const char *name);
 void bf_nft_expr_end(struct bf_nft_batch *b);
 void bf_nft_rule_end(struct bf_nft_batch *b, const char *comment);

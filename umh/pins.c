@@ -109,7 +109,7 @@ static int make_link(struct bf_pins *pins, int i, int *root, const struct bf_ker
 	if (pins->links[i] >= 0)
 		return 0;
 	if (*root < 0)
-		*root = bf_load_root(kernel, pins->switch_fd, why);
+		*root = bf_load_root(kernel, BF_ROOT_LINK, pins->switch_fd, -1, why);
 	if (*root < 0)
 		return *root;
 	pins->links[i] = bf_attach(*root, link_hooks[i]);
@@ -192,7 +192,22 @@ int bf_pins_switch(const struct bf_pins *pins, int prog)
 	return 0;
 }
 
-int bf_pins_set_moving(const struct bf_pins *pins, bool moving)
+int bf_pins_guard(const struct bf_pins *pins, const struct bf_kernel *kernel, bool on)
+{
+	uint32_t slot = BF_SLOT_GUARD;
+	int guard, err;
+
+	if (!on)
+		return bpf_map_delete_elem(pins->switch_fd, &slot) && errno != ENOENT ? -errno : 0;
+	guard = bf_load_root(kernel, BF_GUARD_LINK, pins->switch_fd, -1, NULL);
+	if (guard < 0)
+		return guard;
+	err = bpf_map_update_elem(pins->switch_fd, &slot, &guard, BPF_ANY) ? -errno : 0;
+	close(guard);
+	return err;
+}
+
+int bf_pins_set_moving(const struct bf_pins *pins, int what, bool moving)
 {
 	int err;
 
@@ -200,7 +215,7 @@ int bf_pins_set_moving(const struct bf_pins *pins, bool moving)
 		unpin(pins, "moving");
 		return 0;
 	}
-	err = pin(pins, "moving", pins->switch_fd);
+	err = pin(pins, "moving", what < 0 ? pins->switch_fd : what);
 	return err == -EEXIST ? 0 : err;
 }
 

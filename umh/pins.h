@@ -46,7 +46,14 @@ int bf_pins_current(const struct bf_pins *pins, uint32_t *prog_id);
 /* The one atomic store that puts a table in force at all hooks; -1 takes it out. */
 int bf_pins_switch(const struct bf_pins *pins, int prog);
 
-int bf_pins_set_moving(const struct bf_pins *pins, bool moving);
+/*
+ * Have what was judged at the interfaces (root.h) pass the hooks, or not. 0, or -errno: -EOPNOTSUPP where
+ * the kernel's packets cannot tell.
+ */
+int bf_pins_guard(const struct bf_pins *pins, const struct bf_kernel *kernel, bool on);
+
+/* @what: a descriptor to pin for it; -1: that of the switch */
+int bf_pins_set_moving(const struct bf_pins *pins, int what, bool moving);
 bool bf_pins_is_moving(const struct bf_pins *pins);
 
 /* The id of the root program, 0 if there is none. */

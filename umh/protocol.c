@@ -15,6 +15,7 @@
 #include "ext.h"
 #include "filter.h"
 #include "kernel_table.h"
+#include "others.h"
 #include "protocol.h"
 #include "table.h"
 
@@ -93,9 +94,12 @@ static int get_entries(struct call *call)
 	if (info.size != get.size)
 		return -EAGAIN;
 
-	reply = reply_alloc(call, sizeof(get) + (size_t)get.size);
+	/* All of it will be written. */
+	reply = malloc(sizeof(get) + (size_t)get.size);
 	if (!reply)
 		return -ENOMEM;
+	call->data = reply;
+	call->len = sizeof(get) + (size_t)get.size;
 	memcpy(reply, &get, sizeof(get));
 	return bf_filter_entries(call->f, get.size, reply->entrytable);
 }
@@ -178,6 +182,9 @@ static int set_replace(struct call *call)
 		return bf_why(call->why, -EINVAL, "the table is shorter than its header");
 	if (call->req->len < sizeof(*head))
 		return -EFAULT;
+	head = call->payload;
+	if (bf_others_replace(head))
+		return bf_filter_others(call->f, head->name);
 	err = bf_table_check_head(call->payload, optlen, call->why);
 	if (err)
 		return err;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "device.h"
 #include "env.h"
@@ -19,7 +20,7 @@
  * @missing: answers that have not come, and one for who still asks
  * @error: the first that went wrong
  * @detached: tables given back
- * @all: what the workers said about their namespaces
+ * @all: what the workers said about their namespaces: struct bf_worker_status or bf_table_record
  */
 struct gather {
 	struct bf_env *env;
@@ -28,7 +29,7 @@ struct gather {
 	unsigned int missing;
 	int error;
 	uint32_t detached;
-	struct bf_worker_status **all;
+	void **all;
 	size_t nr;
 };
 
@@ -39,16 +40,19 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-/* The text for people, in the order of names. */
+/* The text, in the order of names. */
 static int render(struct gather *g, void **data, size_t *len)
 {
-	const uint8_t *json = g->job->payload;
-	const struct bf_status_module module = {
-		.loaded = bf_device_exists(),
-		.served = bf_env_device(g->env),
-		.requests = bf_device_requests(),
+	const uint8_t *form = g->job->payload;
+	struct bf_status s = {
+		.module = {.loaded = bf_device_exists(),
+			   .served = bf_env_device(g->env),
+			   .requests = bf_device_requests()},
+		.n = g->nr,
+		.now = time(NULL),
 	};
 	struct bf_status_entry *entries = calloc(g->nr + 1, sizeof(*entries));
+	const struct bf_worker_status *w;
 	char *text = NULL;
 	size_t i;
 	int err;
@@ -58,17 +62,42 @@ static int render(struct gather *g, void **data, size_t *len)
 	if (g->nr)
 		qsort(g->all, g->nr, sizeof(*g->all), by_name);
 	for (i = 0; i < g->nr; i++) {
-		entries[i].inode = g->all[i]->inode;
-		entries[i].name = g->all[i]->name;
-		entries[i].status = g->all[i]->filter;
-		entries[i].error = g->all[i]->error;
+		w = g->all[i];
+		entries[i].inode = w->inode;
+		entries[i].name = w->name;
+		entries[i].status = w->filter;
+		entries[i].error = w->error;
 	}
-	err = bf_status_render(&module, entries, g->nr, g->job->req.len > 0 && json[0], &text);
+	s.entries = entries;
+	err = bf_status_render(&s, g->job->req.len > 0 ? form[0] : BF_STATUS_TEXT, &text);
 	free(entries);
 	if (err)
 		return err;
 	*data = text;
 	*len = strlen(text);
+	return 0;
+}
+
+/* All tables, one behind the other. */
+static int join(struct gather *g, void **data, size_t *len)
+{
+	const struct bf_table_record *r;
+	uint8_t *at;
+	size_t i;
+
+	for (i = 0, *len = 0; i < g->nr; i++) {
+		r = g->all[i];
+		*len += r->skip;
+	}
+	if (*len > UINT32_MAX)
+		return -EFBIG;
+	at = *data = malloc(*len ?: 1);
+	if (!at)
+		return -ENOMEM;
+	for (i = 0; i < g->nr; i++, at += r->skip) {
+		r = g->all[i];
+		memcpy(at, r, r->skip);
+	}
 	return 0;
 }
 
@@ -90,6 +119,8 @@ static void finish(struct gather *g)
 
 	if (g->job->req.op == BF_CMD_STATUS)
 		err = render(g, &data, &len);
+	else if (!err && g->job->req.op == BF_CMD_TABLES)
+		err = join(g, &data, &len);
 	else if (!err)
 		err = count(g, &data, &len);
 	g->job->done(g->job, err, data, len);
@@ -110,17 +141,17 @@ static void arrived(struct gather *g)
 		finish(g);
 }
 
-static void keep(struct gather *g, struct bf_worker_status *status)
+static void keep(struct gather *g, void *answer)
 {
-	struct bf_worker_status **all = realloc(g->all, (g->nr + 1) * sizeof(*all));
+	void **all = realloc(g->all, (g->nr + 1) * sizeof(*all));
 
 	if (!all) {
-		free(status);
+		free(answer);
 		g->error = -ENOMEM;
 		return;
 	}
 	g->all = all;
-	g->all[g->nr++] = status;
+	g->all[g->nr++] = answer;
 }
 
 static void worker_answered(struct bf_job *job, int error, void *data, size_t len)
@@ -130,7 +161,7 @@ static void worker_answered(struct bf_job *job, int error, void *data, size_t le
 	pthread_mutex_lock(&g->lock);
 	if (error && !g->error)
 		g->error = error;
-	if (!error && job->req.op == BF_CMD_STATUS) {
+	if (!error && job->req.op != BF_CMD_DETACH) {
 		keep(g, data);
 	} else {
 		if (!error && len == sizeof(uint32_t))
@@ -170,7 +201,7 @@ void bf_report_gather(struct bf_workers *ws, struct bf_env *env, struct bf_job *
 	g->job = job;
 	g->missing = 1;
 	pthread_mutex_init(&g->lock, NULL);
-	if (job->req.op == BF_CMD_STATUS)
+	if (job->req.op != BF_CMD_DETACH)
 		bf_workers_recall(ws);
 	bf_workers_broadcast(ws, make_job, g);
 	pthread_mutex_lock(&g->lock);

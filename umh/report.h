@@ -11,9 +11,8 @@ struct bf_job;
 struct bf_workers;
 
 /**
- * bf_report_gather - do BF_CMD_STATUS or BF_CMD_DETACH for all namespaces
- * @job: the request; its done() is called with the text, or with how many tables were given
- *	back (__u32). Taken over.
+ * bf_report_gather - do BF_CMD_STATUS, BF_CMD_TABLES or BF_CMD_DETACH for all namespaces
+ * @job: the request; its done() is called with the reply that wire.h tells of. Taken over.
  */
 void bf_report_gather(struct bf_workers *ws, struct bf_env *env, struct bf_job *job);
 

@@ -165,7 +165,7 @@ static void child_main(struct run *r, const char *path, char **argv, const sigse
 }
 
 /* Becomes the broker. Does not return. */
-static void broker_child(struct run *r)
+static void broker_child(struct run *r, uint32_t attach)
 {
 	enum { READY = 3, LIFE, FIRST_FREE };
 	int ready = fcntl(r->broker_sk[1], F_DUPFD, FIRST_FREE);
@@ -180,7 +180,7 @@ static void broker_child(struct run *r)
 	listener = receive_listener(READY);
 	if (listener < 0)
 		_exit(BF_EXIT_FAILED);
-	err = bf_broker_main(listener, READY, LIFE);
+	err = bf_broker_main(listener, READY, LIFE, attach);
 	_exit(err ? BF_EXIT_FAILED : 0);
 }
 
@@ -334,7 +334,7 @@ static void part_from_broker(struct run *r, pid_t broker)
 		waitpid(broker, NULL, 0);
 }
 
-int bf_run_exec(const char *path, char **argv, struct bf_why *why)
+int bf_run_exec(const char *path, char **argv, uint32_t attach, struct bf_why *why)
 {
 	struct child_error error;
 	sigset_t signals, old;
@@ -354,7 +354,7 @@ int bf_run_exec(const char *path, char **argv, struct bf_why *why)
 	if (command > 0)
 		broker = fork();
 	if (broker == 0)
-		broker_child(&r);
+		broker_child(&r, attach);
 	if (broker < 0) {
 		bf_why(why, 0, "cannot start a process: %s", strerror(errno));
 		/* Without a broker the child, if there is one, ends by itself. */

@@ -28,10 +28,11 @@ int bf_run_directly(const char *path, char **argv, struct bf_why *why);
  * bf_run_exec - run a command under the filter and wait for it
  * @path: what to execute
  * @argv: its arguments, argv[0] included
+ * @attach: for struct bpfilter_request, of all calls
  *
  * Returns the exit status for the process: that of COMMAND, 128 and the signal that killed it,
  * or one of enum bf_exit with @why filled in.
  */
-int bf_run_exec(const char *path, char **argv, struct bf_why *why);
+int bf_run_exec(const char *path, char **argv, uint32_t attach, struct bf_why *why);
 
 #endif /* BPFILTER_RUN_H */

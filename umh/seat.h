@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where the program of a namespace sits: at links of our own (pins.h), or at the hooks of the kernel
- * module (device.h). Both stay when the helper goes, and tell its successor what is in force.
+ * Where the program of a namespace sits: at links of our own (pins.h), at the hooks of the kernel
+ * module (device.h), or at the interfaces (edge.h). All stay when the helper goes, and tell its successor what is
+ * in force.
  *
  * Where the module is loaded, it also knows whether the table is ours at all (BPFILTER_NS_OWNED), at links too: a
  * namespace whose table is ours it never answers from ip_tables. It learns so before the kernel's table is
@@ -21,12 +22,16 @@
  *				links				links: as above until then
  *	yes	-	yes	on the way to or from ip_tables	empties ip_tables' table
  *
+ * A program at the interfaces counts like one at links, if there is none at those; if there is, it was on the
+ * way from one to the other, and what is at the interfaces is removed.
+ *
  * "moving" stands for a change of hands between ip_tables and us: a pin in the link placement, the flag
  * BPFILTER_NS_MOVING in the other. A table that goes from links to the module's hooks is not moving in this sense.
  */
 #ifndef BPFILTER_SEAT_H
 #define BPFILTER_SEAT_H
 
+#include "edge.h"
 #include "load.h"
 #include "pins.h"
 
@@ -37,14 +42,16 @@ struct bf_env;
  * @pins: the links
  * @device: the module, as far as we have spoken to it; NULL if there is none (yet)
  * @flags: BPFILTER_NS_* as the module has them
- * @want: BPFILTER_WANT_* of the program at its hooks
+ * @edge: the interfaces
+ * @place: for bf_seat_make() at the interfaces: which of their placements
  */
 struct bf_seat {
 	struct bf_env *env;
 	struct bf_pins pins;
+	struct bf_edge edge;
+	enum bf_placement place;
 	struct bf_device *device;
 	uint32_t flags;
-	uint32_t want;
 };
 
 /* All functions must be called in the namespace; @inode is its. */
@@ -58,6 +65,14 @@ void bf_seat_init(struct bf_seat *seat, struct bf_env *env, ino_t inode);
  * 0 or -errno; nothing is changed.
  */
 int bf_seat_open(struct bf_seat *seat, uint32_t *prog_id, bool *moving, struct bf_why *why);
+
+/**
+ * bf_seat_adopt - complete a table that a former helper has put in force here
+ * @loaded: as bf_load_by_id() makes it
+ *
+ * By what the module keeps beside its program, so that it could be put in force again. 0 or -errno.
+ */
+int bf_seat_adopt(struct bf_seat *seat, struct bf_loaded *loaded);
 
 /**
  * bf_seat_make - make what is missing for a program to be put at these hooks
@@ -92,6 +107,12 @@ int bf_seat_take(struct bf_seat *seat, enum bf_attach attach);
 
 /* Wait until no packet is in a program that was put out of force at these hooks. 0 or -errno. */
 int bf_seat_wait(const struct bf_seat *seat, enum bf_attach attach);
+
+/*
+ * While a table moves between links and interfaces (BF_ATTACH_LINK and BF_ATTACH_TC, both made): each packet that
+ * comes in is judged by one of the two. 0 or -errno: then by both.
+ */
+int bf_seat_guard(struct bf_seat *seat, bool on);
 
 /* @attach: of the program that moves. Unsetting cannot fail to anybody's harm. */
 int bf_seat_set_moving(struct bf_seat *seat, enum bf_attach attach, bool moving);

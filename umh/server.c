@@ -98,6 +98,7 @@ static int command(struct bf_server *s, struct bf_job *job)
 {
 	switch (job->req.op) {
 	case BF_CMD_STATUS:
+	case BF_CMD_TABLES:
 	case BF_CMD_DETACH:
 		bf_report_gather(s->ws, s->env, job);
 		return 0;

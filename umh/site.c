@@ -6,12 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "device.h"
+#include "edge.h"
 #include "env.h"
+#include "filter.h"
+#include "kernel_table.h"
 #include "leave.h"
 #include "pins.h"
 #include "protocol.h"
 #include "site.h"
+#include "stage.h"
 #include "wire.h"
 #include "worker.h"
 
@@ -50,7 +55,7 @@ static void claim_unknown(struct bf_site *s)
 	uint32_t flags, prog_id;
 
 	if (device && !bf_device_ns_get(device, &flags, &prog_id))
-		bf_device_ns_set(device, flags | BPFILTER_NS_OWNED | BPFILTER_NS_KEEP, -1, 0);
+		bf_device_ns_set(device, flags | BPFILTER_NS_OWNED | BPFILTER_NS_KEEP, NULL);
 }
 
 /* Look again: the module, which may be another than before, is told when the filter is opened. */
@@ -71,16 +76,58 @@ static int take_up(struct bf_site *s, struct bf_why *why)
 /* @error: why the filter could not be opened, or 0. That, too, is an answer. */
 static int fill_status(struct bf_site *s, int error, void **data, size_t *len)
 {
-	struct bf_worker_status *status = calloc(1, sizeof(*status));
+	struct bf_filter_status filter = {};
+	struct bf_worker_status *status;
+	size_t n;
 
-	if (!status)
+	error = error ?: bf_filter_status(s->filter, &filter);
+	n = filter.nr_interfaces;
+	status = calloc(1, sizeof(*status) + n * sizeof(*filter.interfaces));
+	if (!status) {
+		free(filter.interfaces);
 		return -ENOMEM;
+	}
 	status->inode = s->inode;
 	strcpy(status->name, s->name);
-	status->error = error ?: bf_filter_status(s->filter, &status->filter);
+	status->error = error;
+	status->filter = filter;
+	status->filter.interfaces = (struct bf_interface_status *)(status + 1);
+	if (n)
+		memcpy(status + 1, filter.interfaces, n * sizeof(*filter.interfaces));
+	free(filter.interfaces);
 	*data = status;
 	*len = sizeof(*status);
 	return 0;
+}
+
+/* @error: as above. Then there are no entries. */
+static int fill_table(struct bf_site *s, int error, void **data, size_t *len)
+{
+	struct bf_kernel_table *table = NULL;
+	struct bf_table_record *r;
+	uint64_t taken_ns;
+	size_t size;
+
+	if (!error && bf_filter_copy(s->filter, &table))
+		table = NULL;
+	taken_ns = bf_now_ns();
+	size = sizeof(*r) + XT_ALIGN(table ? table->info.size : 0);
+	r = calloc(1, size);
+	if (r) {
+		r->inode = s->inode;
+		r->skip = size;
+		r->taken_ns = taken_ns;
+		strcpy(r->name, s->name);
+	}
+	if (r && table) {
+		r->due = bf_filter_counters_are_due(s->filter);
+		r->info = table->info;
+		memcpy(r->entries, table->entries, table->info.size);
+	}
+	bf_kernel_table_free(table);
+	*data = r;
+	*len = size;
+	return r ? 0 : -ENOMEM;
 }
 
 static int detach(struct bf_site *s, void **data, size_t *len, struct bf_why *why)
@@ -111,12 +158,14 @@ static void drop(struct bf_site *s)
 		bf_filter_abandon(s->filter);
 		return;
 	}
+	bf_edge_clear(s->env, s->inode);
 	bf_pins_init(&pins, s->inode);
 	bf_pins_open(&pins);
 	bf_pins_remove(&pins);
 	bf_pins_close(&pins);
+	bf_stage_unpin(s->inode);
 	if (device)
-		bf_device_ns_set(device, 0, -1, 0);
+		bf_device_ns_set(device, 0, NULL);
 }
 
 /* @err: why the filter could not be opened, and @why in words, or 0. */
@@ -170,6 +219,8 @@ static int do_opened(struct bf_site *s, struct bf_job *job, void **data, size_t 
 	case BF_CMD_DETACH:
 		return detach(s, data, len, why);
 	}
+	if (job->req.op == IPT_SO_SET_REPLACE && job->req.attach && job->req.attach - 1 <= BF_EARLY)
+		bf_filter_ask(s->filter, job->req.attach - 1);
 	return bf_protocol_handle(s->filter, &job->req, job->payload, data, len, why);
 }
 
@@ -186,6 +237,9 @@ void bf_site_do(struct bf_site *s, struct bf_job *job)
 	switch (job->req.op) {
 	case BF_CMD_STATUS:
 		err = fill_status(s, opened, &data, &len);
+		break;
+	case BF_CMD_TABLES:
+		err = fill_table(s, opened, &data, &len);
 		break;
 	case BF_JOB_MAY_LEAVE:
 	case BF_JOB_LEAVE:

@@ -6,6 +6,7 @@
 #ifndef BPFILTER_WIRE_H
 #define BPFILTER_WIRE_H
 
+#include <linux/netfilter_ipv4/ip_tables.h>
 #include <sys/types.h>
 
 #include "bpfilter.h"
@@ -13,7 +14,7 @@
 
 /* The helper's own commands. */
 enum bf_wire_cmd {
-	/* payload: one byte, not 0 for JSON; reply: the text */
+	/* payload: one byte, of enum bf_status_form; reply: the text */
 	BF_CMD_STATUS = BPFILTER_CMD | 1,
 	/* give the table of the namespace beside the request back to the kernel; all that are
 	 * ours if there is none beside it. Reply: how many, as __u32 */
@@ -24,6 +25,28 @@ enum bf_wire_cmd {
 	/* give all tables back and end. Payload: one byte, not 0 if those that cannot be given back
 	 * may be lost. Reply: struct bf_stop_reply, and lines of text for people behind it */
 	BF_CMD_STOP = BPFILTER_CMD | 4,
+	/* the tables of all namespaces, counters included. Reply: struct bf_table_record, its
+	 * entries, the next one, and so on */
+	BF_CMD_TABLES = BPFILTER_CMD | 5,
+};
+
+/**
+ * struct bf_table_record - the filter table of a namespace, whoever has it
+ * @name: of the namespace, as in the status
+ * @info: as IPT_SO_GET_INFO gives it; info.size bytes follow, as IPT_SO_GET_ENTRIES gives them. 0
+ *	if nobody has touched the table yet, or it could not be read
+ * @skip: bytes from here to the next record
+ * @taken_ns: when its counters were read: CLOCK_MONOTONIC, in nanoseconds
+ * @due: not 0: what its rules had counted before a replace has not been added yet, and is about to be
+ */
+struct bf_table_record {
+	uint64_t inode;
+	uint64_t skip;
+	uint64_t taken_ns;
+	uint64_t due;
+	char name[256];
+	struct ipt_getinfo info;
+	uint8_t entries[] __attribute__((aligned(8)));
 };
 
 /**

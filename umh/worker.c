@@ -4,13 +4,15 @@
  *
  * A worker whose table is ours stays as long as anybody uses its namespace. One whose table is the
  * kernel's ends when it has had nothing to do for a while, so that the namespace can go away, and is
- * remembered for "bpfilter status". A worker leaves the list under the
+ * remembered for "bpfilter status". Being looked at is nothing to do: whoever does so all the time would keep
+ * namespaces that nobody has any more. A worker leaves the list under the
  * list's lock and only with an empty queue; jobs are queued under the same lock: none is lost.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,16 +24,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "netns_find.h"
 #include "site.h"
+#include "wire.h"
 #include "worker.h"
+
+/* After this long without work a worker is at rest. */
+#define REST_MS 3000
 
 /**
  * struct bf_worker - one of them
  * @netns: until the thread is in it; -1 then
  * @event: readable when there is something in the queue or the helper ends
  * @queue, @tail: jobs, under the list's lock
- * @site: its filter is the thread's alone
+ * @busy: it has had something to do since it last rested; the thread's alone, as are
+ * @due: when to look whether it is needless, on the clock of bf_now_ms()
+ * @site: with its filter
  */
 struct bf_worker {
 	struct bf_worker *next;
@@ -40,6 +49,8 @@ struct bf_worker {
 	int event;
 	struct bf_job *queue;
 	struct bf_job **tail;
+	bool busy;
+	uint64_t due;
 	struct bf_site site;
 };
 
@@ -61,6 +72,17 @@ struct bf_workers {
 	ino_t *past;
 	size_t nr_past;
 };
+
+static void put_off(struct bf_worker *w)
+{
+	w->due = bf_now_ms() + w->ws->idle_ms;
+}
+
+/* Does it leave everything as it is, and may come again and again, from outside of the namespace? */
+static bool only_looks(uint32_t op)
+{
+	return op == BF_CMD_STATUS || op == BF_CMD_TABLES || op == BF_JOB_OPEN;
+}
 
 static struct bf_job *next_job(struct bf_worker *w)
 {
@@ -129,28 +151,52 @@ static void free_worker(struct bf_worker *w)
 	free(w);
 }
 
-/* Until the next event; false when nothing has happened for long. */
-static bool wait_event(struct bf_worker *w)
+static void handle_events(struct bf_worker *w, const struct pollfd *pfds)
 {
-	struct pollfd pfds[] = {
-		{.fd = w->event, .events = POLLIN},
-		{.fd = w->site.filter ? bf_filter_fd(w->site.filter) : -1, .events = POLLIN},
-	};
 	uint64_t n;
-	int ret;
 
-	ret = poll(pfds, ARRAY_SIZE(pfds), w->ws->idle_ms);
-	if (ret == 0)
-		return false;
 	if (pfds[0].revents && read(w->event, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		bf_log(BF_LOG_ERR, "%s: eventfd: %s", w->site.name, strerror(errno));
-	if (pfds[1].revents)
+	if (pfds[1].revents || pfds[3].revents)
 		bf_filter_event(w->site.filter);
-	return true;
+	if (pfds[2].revents)
+		bf_filter_edge_event(w->site.filter);
 }
 
 /*
- * Nothing has happened for long: may the worker end? Our links keep the namespace, so that somebody
+ * Until the next event; false when it is time to look whether the worker is needless. A table on its way takes
+ * much memory, which is used again for the next one, and given back to the kernel when none comes.
+ */
+static bool wait_event(struct bf_worker *w)
+{
+	int64_t left = w->due - bf_now_ms();
+	struct pollfd pfds[] = {
+		{.fd = w->event, .events = POLLIN},
+		{.fd = w->site.filter ? bf_filter_fd(w->site.filter) : -1, .events = POLLIN},
+		{.fd = w->site.filter ? bf_filter_edge_fd(w->site.filter) : -1, .events = POLLIN},
+		{.fd = w->site.filter ? bf_filter_effects_fd(w->site.filter) : -1,
+		 .events = POLLIN},
+	};
+	int ret;
+
+	if (left < 0)
+		left = 0;
+	if ((w->busy || (w->site.filter && bf_filter_asks(w->site.filter))) && left > REST_MS)
+		left = REST_MS;
+	ret = poll(pfds, ARRAY_SIZE(pfds), left);
+	if (w->site.filter)
+		bf_filter_tidy(w->site.filter, w->ws->idle_ms);
+	if (ret == 0 && w->busy) {
+		w->busy = false;
+		malloc_trim(0);
+	}
+	if (ret > 0)
+		handle_events(w, pfds);
+	return bf_now_ms() < w->due;
+}
+
+/*
+ * Nothing was asked for for long: may the worker end? Our links keep the namespace, so that somebody
  * has to look whether they are all that does.
  */
 static bool is_needless(struct bf_worker *w)
@@ -190,7 +236,14 @@ static bool is_stopping(struct bf_workers *ws)
 /* Waits for something to do, unless the end is near. */
 static bool may_end(struct bf_worker *w, int err)
 {
-	return err || is_stopping(w->ws) || (!wait_event(w) && is_needless(w));
+	if (err || is_stopping(w->ws))
+		return true;
+	if (wait_event(w))
+		return false;
+	if (is_needless(w))
+		return true;
+	put_off(w);
+	return false;
 }
 
 static void fail_all(struct bf_worker *w, int err)
@@ -199,6 +252,17 @@ static void fail_all(struct bf_worker *w, int err)
 
 	while ((job = next_job(w)))
 		job->done(job, err, NULL, 0);
+}
+
+/* @job is not ours any more when it is done. */
+static void do_job(struct bf_worker *w, struct bf_job *job)
+{
+	bool looks = only_looks(job->req.op);
+
+	bf_site_do(&w->site, job);
+	w->busy = true;
+	if (!looks)
+		put_off(w);
 }
 
 static void *worker_main(void *arg)
@@ -216,11 +280,12 @@ static void *worker_main(void *arg)
 	/* Being in it keeps it. */
 	close(w->netns);
 	w->netns = -1;
+	put_off(w);
 	for (;;) {
 		if (err)
 			fail_all(w, err);
 		while ((job = next_job(w)))
-			bf_site_do(&w->site, job);
+			do_job(w, job);
 		if (may_end(w, err) && retire(w))
 			break;
 	}

@@ -34,7 +34,7 @@ enum bf_job_op {
  *	helper ends and has not begun it.
  * @ctx: the caller's
  *
- * The data is a struct bf_worker_status for BF_CMD_STATUS; for BF_CMD_DETACH how many tables were
+ * The data is a struct bf_worker_status for BF_CMD_STATUS; a struct bf_table_record for BF_CMD_TABLES; for BF_CMD_DETACH how many tables were
  * ours (__u32, 0 or 1); a struct bf_left for BF_JOB_MAY_LEAVE and BF_JOB_LEAVE; nothing for the others.
  */
 struct bf_job {
@@ -48,6 +48,7 @@ struct bf_job {
 /**
  * struct bf_worker_status - what a worker says about its namespace
  * @error: 0, or why there is nothing to say
+ * @filter: its interfaces lie behind this
  */
 struct bf_worker_status {
 	ino_t inode;
@@ -59,7 +60,9 @@ struct bf_worker_status {
 /**
  * bf_workers_new - no workers yet
  * @idle_ms: after this long without work a worker ends if its table is the kernel's; if it is ours, it
- *	looks whether anybody still uses the namespace, and if not takes everything out of it
+ *	looks whether anybody still uses the namespace, and if not takes everything out of it; what is
+ *	kept to make the next replace faster goes, too. BF_CMD_STATUS, BF_CMD_TABLES and BF_JOB_OPEN are
+ *	no work in this sense: a namespace that is watched can go as soon as one that is not
  *
  * NULL if there is no memory.
  */

@@ -460,10 +460,10 @@ int main(int argc, char **argv)
 		leaderless();
 	else if (!strcmp(what, "daemon") && argc > 3)
 		return daemonize(argv[2], atoi(argv[3]));
-	else if (!strcmp(what, "signals"))
-		return signals(500);
-	else if (!strcmp(what, "storm"))
-		return storm(24, 200);
+	else if (!strcmp(what, "signals") && argc > 2)
+		return signals(atoi(argv[2]));
+	else if (!strcmp(what, "storm") && argc > 2)
+		return storm(24, atoi(argv[2]));
 	else if (!strcmp(what, "compat"))
 		return compat();
 	else

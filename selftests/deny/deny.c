@@ -40,6 +40,7 @@ static const struct {
 		{"pidfd_getfd", SYS_pidfd_getfd},
 		{"pidfd_open", SYS_pidfd_open},
 		{"setns", SYS_setns},
+		{"unshare", SYS_unshare},
 },
   errors[] = {
 	  {"EINVAL", EINVAL}, {"ENODEV", ENODEV}, {"ENOMEM", ENOMEM},

@@ -36,7 +36,8 @@ static int own_netns(void)
 
 static int set_flags(int fd, int netns, uint32_t flags)
 {
-	struct bpfilter_ns ns = {.netns = netns, .flags = flags, .prog = -1};
+	struct bpfilter_ns ns = {
+		.netns = netns, .flags = flags, .prog = -1, .asking = -1, .questions = -1};
 
 	return ioctl(fd, BPFILTER_IOC_NS_SET, &ns) ? -errno : 0;
 }
@@ -54,7 +55,7 @@ struct request {
 };
 
 /* The next request, which is there or comes soon. Its length or -errno. */
-static ssize_t take(int fd, struct request *r)
+static inline ssize_t take(int fd, struct request *r)
 {
 	ssize_t n;
 
@@ -65,7 +66,7 @@ static ssize_t take(int fd, struct request *r)
 }
 
 /* 0 or -errno of the write. */
-static int answer(int fd, uint64_t id, int error, const void *data, size_t len)
+static inline int answer(int fd, uint64_t id, int error, const void *data, size_t len)
 {
 	struct {
 		struct bpfilter_reply head;
@@ -153,7 +154,7 @@ FIXTURE_TEARDOWN(device)
 }
 
 /* A helper that is ready, and has the table of this namespace. */
-static int begin(struct _test_data_device *self)
+static inline int begin(struct _test_data_device *self)
 {
 	int err = device_ready(self->fd, BPFILTER_VERSION);
 

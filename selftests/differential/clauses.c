@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
 
+#include "asks.h"
 #include "clauses.h"
+#include "headers.h"
 #include "pool.h"
 #include "topology.h"
 
@@ -37,6 +39,11 @@ void clauses_init(struct clauses *c, struct rng *r)
 
 	c->r = r;
 	c->marks = rng_chance(r, 12);
+	c->connection_marks = c->marks && rng_chance(r, 50);
+	c->effects = rng_chance(r, 50);
+	c->accounts = rng_chance(r, 25);
+	c->questions = rng_chance(r, 15);
+	c->takers = rng_chance(r, 8);
 	for (i = 0; i < PALETTE; i++) {
 		c->addrs[i] = draw_addr(r);
 		c->ports[i] = pool_boundary_port(r);
@@ -169,6 +176,9 @@ static void add_tcp(struct clauses *c, struct text *t)
 		text_add(t, " --syn");
 		break;
 	case 2:
+		/* Beside TCPMSS bpfilter does not have it. */
+		if (c->takers && rng_chance(c->r, 98))
+			break;
 		add_not(c, t);
 		text_add(t, " --tcp-option %u", RNG_PICK(c->r, options));
 		break;
@@ -302,16 +312,19 @@ static void add_mark(struct clauses *c, struct text *t)
 	text_add(t, " --mark %s", RNG_PICK(c->r, marks));
 }
 
-/* So generous that it never ends, or so slow that only the burst ever passes. */
-static void add_limit(struct clauses *c, struct text *t)
+/*
+ * So generous that it never ends, or so slow that only the burst ever passes. The most generous there is ends where a packet
+ * meets it often, as it may in a chain of users, and when it is filled again is a matter of time.
+ */
+static void add_limit(struct clauses *c, struct text *t, unsigned int hooks)
 {
 	static const unsigned int bursts[] = {1, 2, 3, 5, 17, 100};
 
-	if (rng_chance(c->r, 25))
+	if (hooks != FROM_ANY && rng_chance(c->r, 50))
 		text_add(t, " -m limit --limit 10000/sec --limit-burst 10000");
 	else
 		text_add(t, " -m limit --limit %u/hour --limit-burst %u", rng_between(c->r, 1, 3),
-			 RNG_PICK(c->r, bursts));
+			 bursts[rng_below(c->r, c->sound ? 5 : 6)]);
 }
 
 static void add_addrtype(struct clauses *c, struct text *t, unsigned int hooks)
@@ -345,13 +358,15 @@ static void add_protocol(struct clauses *c, struct text *t)
 	static const char *const others[] = {"0",   "all", "2", "47",  "50", "132", "33",
 					     "136", "255", "1", "128", "51", "89",  "4"};
 
-	switch (rng_below(c->r, 12)) {
+	switch (rng_below(c->r, 13)) {
 	case 0:
 	case 1:
 	case 2:
 		text_add(t, " -p tcp");
 		if (rng_chance(c->r, 75))
 			add_tcp(c, t);
+		if (rng_chance(c->r, 20))
+			headers_add_tcp(c, t);
 		if (rng_chance(c->r, 20))
 			add_multiport(c, t);
 		break;
@@ -387,6 +402,9 @@ static void add_protocol(struct clauses *c, struct text *t)
 		/* Without a protocol "!" has nothing to turn round: iptables refuses it. */
 		text_add(t, " ! -p %s", others[rng_between(c->r, 2, 13)]);
 		break;
+	case 10:
+		headers_add_protocol(c, t);
+		break;
 	default:
 		text_add(t, " -p %s", RNG_PICK(c->r, others));
 	}
@@ -400,26 +418,30 @@ static void add_comment(struct clauses *c, struct text *t)
 	text_add(t, " -m comment --comment %s", RNG_PICK(c->r, comments));
 }
 
-void clauses_add_mark(struct clauses *c, struct text *t)
+/* Wherever it stands: it counts what came to it, whatever comes of the rest of the rule. */
+static void add_nfacct(struct clauses *c, struct text *t)
 {
-	static const char *const ways[] = {"set-mark", "set-xmark", "set-mark",
-					   "and-mark", "or-mark",   "xor-mark"};
-	static const uint32_t values[] = {0,	  1,	   0xff,       0x100,
-					  0x8000, 0x10000, 0x80000000, 0xffffffff};
-	unsigned int way = rng_below(c->r, 6);
+	unsigned int draw = c->sound ? 99 : rng_below(c->r, 400);
 
-	text_add(t, " -j MARK --%s 0x%x", ways[way], RNG_PICK(c->r, values));
-	if (way < 3 && rng_chance(c->r, 50))
-		text_add(t, "/0x%x", RNG_PICK(c->r, values));
+	text_add(t, " -m nfacct --nfacct-name ");
+	if (!draw)
+		text_add(t, "nosuch");
+	else if (draw < 3)
+		text_add(t, "%s", TOPOLOGY_QUOTA);
+	else
+		text_add(t, "%s%u", TOPOLOGY_ACCOUNT, rng_below(c->r, TOPOLOGY_ACCOUNTS - 1));
 }
 
 static void add_match(struct clauses *c, struct text *t, unsigned int hooks)
 {
 	if (c->marks && rng_chance(c->r, 50)) {
-		add_mark(c, t);
+		if (c->connection_marks && rng_chance(c->r, 60))
+			headers_add_connmark(c, t);
+		else
+			add_mark(c, t);
 		return;
 	}
-	switch (rng_below(c->r, 12)) {
+	switch (rng_below(c->r, 18)) {
 	case 0:
 	case 1:
 	case 2:
@@ -437,13 +459,18 @@ static void add_match(struct clauses *c, struct text *t, unsigned int hooks)
 		add_mark(c, t);
 		break;
 	case 7:
-		add_limit(c, t);
+		add_limit(c, t, hooks);
 		break;
 	case 8:
 		add_comment(c, t);
 		break;
-	default:
+	case 9:
+	case 10:
+	case 11:
 		add_addrtype(c, t, hooks);
+		break;
+	default:
+		headers_add(c, t, hooks);
 	}
 }
 
@@ -469,14 +496,22 @@ void clauses_add(struct clauses *c, struct text *t, unsigned int hooks)
 		text_add(t, " -o ");
 		add_iface(c, t);
 	}
+	if (c->accounts && rng_chance(c->r, 5))
+		add_nfacct(c, t);
 	if (rng_chance(c->r, 45))
 		add_protocol(c, t);
 	if (rng_chance(c->r, 6)) {
 		add_not(c, t);
 		text_add(t, " -f");
 	}
+	if (c->questions && rng_chance(c->r, 25))
+		asks_add(c->r, t, hooks);
 	if (rng_chance(c->r, 30))
 		add_match(c, t, hooks);
+	if (c->accounts && rng_chance(c->r, 5))
+		add_nfacct(c, t);
 	if (rng_chance(c->r, 6))
 		add_match(c, t, hooks);
+	if (c->questions && rng_chance(c->r, 15))
+		asks_add(c->r, t, hooks);
 }

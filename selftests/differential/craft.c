@@ -52,6 +52,21 @@ uint32_t craft_remote(struct craft *c)
 	}
 }
 
+/* As they are on the wire, and anything. */
+static void draw_options(struct craft *c, struct l3l4 *h)
+{
+	static const uint8_t usual[] = {2, 4, 5, 180, 1, 3, 3, 7, 4, 2, 1, 1};
+	static const uint8_t kinds[] = {0, 1, 1, 2, 2, 2, 3, 4, 4, 8};
+	unsigned int i;
+
+	h->tcp_optlen = 4 * rng_below(c->r, 11);
+	for (i = 0; i < h->tcp_optlen; i++)
+		h->tcp_options[i] = i < sizeof(usual) ? usual[i] : RNG_PICK(c->r, kinds);
+	if (rng_chance(c->r, 50))
+		for (i = 0; i < h->tcp_optlen; i++)
+			h->tcp_options[i] = RNG_PICK(c->r, kinds);
+}
+
 void craft_draw(struct craft *c, struct l3l4 *h)
 {
 	static const uint8_t common[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP,
@@ -68,12 +83,14 @@ void craft_draw(struct craft *c, struct l3l4 *h)
 	h->sport = pool_port(c->pool, c->r);
 	h->dport = pool_port(c->pool, c->r);
 	h->ttl = rng_chance(c->r, 3) ? 1 : rng_between(c->r, 2, 255);
-	h->tos = rng_below(c->r, 10) << 2;
+	h->tos = rng_below(c->r, 10) << 2 | (rng_chance(c->r, 20) ? rng_below(c->r, 4) : 0);
 	h->tcp_flags = rng_chance(c->r, 80) ? RNG_PICK(c->r, flags) : rng_next(c->r);
 	h->icmp_type = RNG_PICK(c->r, types);
 	h->icmp_code = RNG_PICK(c->r, codes);
 	h->payload = rng_chance(c->r, 5) ? rng_below(c->r, 1300) : rng_below(c->r, 24);
 	h->seq = rng_next(c->r);
+	if (h->proto == IPPROTO_TCP && rng_chance(c->r, 15))
+		draw_options(c, h);
 	if (rng_chance(c->r, 2))
 		h->frag = 0x4000;
 }
@@ -85,6 +102,7 @@ unsigned int craft_l4_header(const struct l3l4 *h)
 		return 20 + h->tcp_optlen;
 	case IPPROTO_SCTP:
 	case IPPROTO_DCCP:
+	case IPPROTO_AH:
 		return 12;
 	default:
 		return 8;
@@ -113,6 +131,7 @@ static void make_l4(const struct l3l4 *h, uint8_t *p, unsigned int len)
 		put16(p + 4, len);
 		break;
 	case IPPROTO_SCTP:
+	case IPPROTO_AH:
 		put32(p + 4, h->seq);
 		break;
 	case IPPROTO_DCCP:

@@ -1,19 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "asks.h"
 #include "duel.h"
+#include "kmsg.h"
 #include "module.h"
+#include "netlink.h"
+#include "netns.h"
 #include "poke.h"
 
 /* What waits for missing fragments takes memory for as long as the worlds are there. */
 #define RUNS_OF_A_WORLD 400
 
+/* A veth takes native XDP only if what its peer sends is in one page, with room in front and behind. */
+#define NATIVE_MTU "3400"
+
+/* One interface has a larger MTU: then the helper uses tc there. */
+static int make_room(const struct world *w)
+{
+	static const char command[] = "link set eth0 mtu " NATIVE_MTU "\n";
+	char *const ip[] = {"ip", "-batch", "-", NULL};
+
+	return netns_run(w->host_ns, ip, command) || netns_run(w->neighbour_ns, ip, command) ? -EIO
+											     : 0;
+}
+
+/*
+ * What a filter at the interfaces does not see is left out: what conntrack says of sequence numbers, and what
+ * mangle does, whose rules would keep the filter from there.
+ */
+static int simplify(struct duel *d)
+{
+	static const char settings[] = "netfilter/nf_conntrack_tcp_be_liberal 1\n";
+	char *const flush[] = {"iptables-legacy", "-t", "mangle", "-F", NULL};
+	int i, err = 0;
+
+	for (i = 0; !err && i < 2; i++) {
+		err = netns_sysctl(d->side[i].host_ns, settings);
+		if (!err && netns_run(d->side[i].host_ns, flush, ""))
+			err = -EIO;
+		if (!err && d->native)
+			err = make_room(&d->side[i]);
+	}
+	return err;
+}
+
 int duel_open(struct duel *d)
 {
-	int err = world_open(&d->side[0], d->nat ? "left-nat" : "left", d->prefix[0], d->nat);
+	int err = world_open(&d->side[0], d->nat ? "left-nat" : "left", d->prefix[0], d->nat,
+			     d->clear);
 
 	d->runs = 0;
 	if (err) {
@@ -23,14 +62,26 @@ int duel_open(struct duel *d)
 	/* The module would answer for both. */
 	if (module_mode())
 		d->side[0].agent.excluded = d->side[0].host_ns;
-	err = world_open(&d->side[1], d->nat ? "right-nat" : "right", d->prefix[1], d->nat);
+	err = world_open(&d->side[1], d->nat ? "right-nat" : "right", d->prefix[1], d->nat,
+			 d->clear);
+	if (!err && d->early)
+		err = simplify(d);
 	if (err)
 		duel_close(d);
 	return err;
 }
 
+unsigned long duel_early_drops(const struct duel *d)
+{
+	bool open = d->clear && d->side[1].host_ns >= 0;
+
+	return d->dropped_early + (open ? world_xdp_drops(&d->side[1]) : 0);
+}
+
 void duel_close(struct duel *d)
 {
+	d->dropped_early = duel_early_drops(d);
+	table_image_free(&d->unpoked);
 	world_close(&d->side[0]);
 	world_close(&d->side[1]);
 }
@@ -43,9 +94,12 @@ static int duel_renew(struct duel *d)
 	return duel_open(d);
 }
 
-/* What one side made of it. */
+/* What one side made of it. @given: to the filter table, where replay is to be the third. */
 struct outcome {
 	struct events seen;
+	struct accounts accounts;
+	struct text asks;
+	struct records given;
 	int *results;
 	struct table_image image;
 };
@@ -53,6 +107,8 @@ struct outcome {
 static void outcome_free(struct outcome *o)
 {
 	events_free(&o->seen);
+	records_free(&o->given);
+	text_free(&o->asks);
 	free(o->results);
 	table_image_free(&o->image);
 }
@@ -94,11 +150,29 @@ static enum duel_result load_pokes(struct duel *d, uint64_t pokes, struct text *
 
 	if (agent_read(&d->side[0].agent, &image))
 		return DUEL_BROKEN;
+	if (agent_read(&d->side[0].agent, &d->unpoked)) {
+		table_image_free(&image);
+		return DUEL_BROKEN;
+	}
 	poke_table(&image, pokes);
 	status[0] = agent_replace(&d->side[0].agent, &image);
 	status[1] = agent_replace(&d->side[1].agent, &image);
 	table_image_free(&image);
 	return agree(d, status, NULL, why);
+}
+
+/* iptables cannot read all that may have become of a table, and so not replace it. */
+static bool undo_pokes(struct duel *d)
+{
+	bool undone = true;
+	unsigned int i;
+
+	if (!d->unpoked.entries)
+		return true;
+	for (i = 0; i < 2; i++)
+		undone &= !agent_replace(&d->side[i].agent, &d->unpoked);
+	table_image_free(&d->unpoked);
+	return undone;
 }
 
 static enum duel_result load(struct duel *d, const struct trial *t, struct text *why)
@@ -108,8 +182,11 @@ static enum duel_result load(struct duel *d, const struct trial *t, struct text 
 	int status[2];
 	unsigned int i;
 
+	if (!undo_pokes(d))
+		return DUEL_BROKEN;
 	for (i = 0; i < 2; i++) {
 		ruleset_print(i && t->other ? t->other : t->rules, &rules[i]);
+		asks_make(d->side[i].host_ns, t->rules);
 		status[i] = agent_restore(&d->side[i].agent, rules[i].s, &output[i]);
 	}
 	result = agree(d, status, output, why);
@@ -146,22 +223,47 @@ static void renumber_fragments(struct packets *ps)
 	}
 }
 
+static int send_to(struct world *w, const struct packets *ps, struct kmsg *kmsg, struct outcome *o)
+{
+	int err;
+
+	o->results = must_alloc(ps->nr * sizeof(int));
+	err = world_reset(w);
+	kmsg_skip(kmsg);
+	if (!err)
+		err = world_send(w, ps->list, ps->nr, o->results, &o->seen);
+	if (!err)
+		err = kmsg_read(kmsg, &o->seen);
+	if (!err)
+		err = agent_read(&w->agent, &o->image);
+	return err;
+}
+
 static int send_all(struct duel *d, const struct trial *t, struct outcome *o)
 {
-	const struct packets *ps = t->packets;
+	struct kmsg kmsg;
 	unsigned int i;
-	int err = 0;
+	int err = kmsg_begin(&kmsg, t->rules);
 
 	for (i = 0; i < 2 && !err; i++) {
-		o[i].results = must_alloc(ps->nr * sizeof(int));
-		err = world_reset(&d->side[i]);
+		bool record = d->replay && !i;
+
+		if (record)
+			err = record_begin(&d->side[i], replay_wants_states(t->rules));
 		if (!err)
-			err = world_send(&d->side[i], ps->list, ps->nr, o[i].results, &o[i].seen);
+			err = send_to(&d->side[i], t->packets, &kmsg, &o[i]);
 		if (!err)
-			err = agent_read(&d->side[i].agent, &o[i].image);
+			err = accounts_read(d->side[i].ct, &o[i].accounts);
+		if (!err && asks_any(t->rules))
+			asks_read(d->side[i].host_ns, &o[i].asks);
+		if (record)
+			record_end(&d->side[i]);
+		if (record && !err)
+			err = record_take(&o[i].given, &o[i].seen);
 		if (err)
 			fprintf(stderr, "%s: %s\n", d->side[i].name, strerror(-err));
 	}
+	kmsg_end(&kmsg);
 	return err;
 }
 
@@ -266,11 +368,92 @@ static bool say_results(struct text *why, const struct trial *t, const struct ou
 	return same;
 }
 
+static bool same_accounts(struct text *why, const struct duel *d, const struct outcome *o)
+{
+	unsigned int i, j;
+
+	if (!memcmp(&o[0].accounts, &o[1].accounts, sizeof(o[0].accounts)))
+		return true;
+	for (i = 0; why && i < TOPOLOGY_ACCOUNTS; i++)
+		for (j = 0; j < 2; j++)
+			text_add(why, "# accounting object %u: %s: %llu packets, %llu bytes\n", i,
+				 d->side[j].name, (unsigned long long)o[j].accounts.of[i].packets,
+				 (unsigned long long)o[j].accounts.of[i].bytes);
+	return false;
+}
+
+static bool same_asks(struct text *why, const struct duel *d, const struct outcome *o)
+{
+	unsigned int i;
+
+	if (!o[0].asks.s || !o[1].asks.s || !strcmp(o[0].asks.s, o[1].asks.s))
+		return true;
+	for (i = 0; why && i < 2; i++)
+		text_add(why, "# what the kernel was asked about, %s:%s", d->side[i].name,
+			 o[i].asks.s);
+	return false;
+}
+
+/* All but the counters: the same? */
+static bool same_rules(const struct table_image *a, const struct table_image *b)
+{
+	uint32_t at = 0;
+
+	if (memcmp(&a->info, &b->info, sizeof(a->info)))
+		return false;
+	while (at < a->info.size) {
+		struct ipt_entry *x = (void *)(a->entries + at), *y = (void *)(b->entries + at);
+		struct ipt_entry copy = *y;
+
+		copy.counters = x->counters;
+		if (memcmp(x, &copy, sizeof(copy)) ||
+		    memcmp(x->elems, y->elems, x->next_offset - sizeof(copy)))
+			return false;
+		at += x->next_offset;
+	}
+	return true;
+}
+
+static void count_seen(struct duel *d, const struct outcome *o)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++)
+		for (n = 0; n < o[i].seen.nr; n++)
+			d->seen[i] += o[i].seen.list[n].where != NF_INET_LOCAL_OUT;
+}
+
+/* Nothing may come through that should not; what else differs is counted. */
+static enum duel_result compare_early(struct duel *d, const struct trial *t,
+				      const struct outcome *o, struct text *why)
+{
+	bool exact = same_image(&o[0].image, &o[1].image) &&
+		     events_within(&o[0].seen, &o[1].seen, false, NULL, NULL);
+	bool within;
+
+	if (why)
+		text_add(why, "# the second world accepts what the first one drops:\n");
+	within = events_within(&o[1].seen, &o[0].seen, true,
+			       ruleset_asks_for_states(t->rules) ? t->packets : NULL, why);
+	if (why && !within)
+		say_events(why, d, t, o);
+	d->exact += exact && within;
+	count_seen(d, o);
+	if (!same_rules(&o[0].image, &o[1].image)) {
+		if (why)
+			text_add(why, "# or the tables differ as read back\n");
+		return DUEL_DIFFERENT;
+	}
+	return within ? DUEL_SAME : DUEL_DIFFERENT;
+}
+
 static enum duel_result compare(struct duel *d, const struct trial *t, const struct outcome *o,
 				struct text *why)
 {
 	bool results = say_results(why, t, o);
 	bool events = events_equal(&o[0].seen, &o[1].seen);
+	bool accounts = same_accounts(why, d, o);
+	bool asks = same_asks(why, d, o);
 	bool images = t->other ? same_counters(&o[0].image, &o[1].image)
 			       : same_image(&o[0].image, &o[1].image);
 
@@ -278,7 +461,17 @@ static enum duel_result compare(struct duel *d, const struct trial *t, const str
 		say_events(why, d, t, o);
 	if (why && !images)
 		say_image(why, d, o);
-	return results && events && images ? DUEL_SAME : DUEL_DIFFERENT;
+	return results && events && images && accounts && asks ? DUEL_SAME : DUEL_DIFFERENT;
+}
+
+/* The third side. */
+static enum duel_result compare_replay(struct duel *d, const struct trial *t,
+				       const struct outcome *o, struct text *why)
+{
+	int differs = replay_differs(d->replay, t->replayed ? t->replayed : t->rules, &o->seen,
+				     &o->given, &o->image, why);
+
+	return differs < 0 ? DUEL_BROKEN : differs ? DUEL_DIFFERENT : DUEL_SAME;
 }
 
 /* How much of the tables do the packets reach? */
@@ -312,7 +505,7 @@ static void count_enforcer(struct duel *d, const struct table_image *served)
 
 enum duel_result duel_run(struct duel *d, const struct trial *t, struct text *why)
 {
-	struct outcome o[2] = {{.results = NULL}, {.results = NULL}};
+	struct outcome o[2] = {};
 	enum duel_result result;
 
 	if (duel_renew(d))
@@ -324,7 +517,9 @@ enum duel_result duel_run(struct duel *d, const struct trial *t, struct text *wh
 	if (send_all(d, t, o)) {
 		result = DUEL_BROKEN;
 	} else {
-		result = compare(d, t, o, why);
+		result = d->early ? compare_early(d, t, o, why) : compare(d, t, o, why);
+		if (result == DUEL_SAME && d->replay)
+			result = compare_replay(d, t, &o[0], why);
 		count_enforcer(d, &o[1].image);
 		count_matched(d, &o[1].image);
 	}

@@ -5,10 +5,12 @@
 #include "clauses.h"
 #include "grammar.h"
 
-#define BUILTIN	   3
-#define MAX_CHAINS 80
+#define BUILTIN	    3
+#define MAX_CHAINS  80
 /* Rules that one packet may visit: chains that call others twice would take for ever. */
-#define MAX_VISITS 20000
+#define MAX_VISITS  20000
+/* REJECT, LOG and NFLOG that one packet may meet: of more the last ones are lost, as the README says. */
+#define MAX_EFFECTS 15
 
 static const char *const builtin[BUILTIN] = {"INPUT", "FORWARD", "OUTPUT"};
 
@@ -16,6 +18,7 @@ static const char *const builtin[BUILTIN] = {"INPUT", "FORWARD", "OUTPUT"};
  * struct plan - a table being drawn
  * @chains: built-in ones first; chain i calls only chains after it, so that there are no loops
  * @visits: how many rules a packet can visit from the start of each chain on
+ * @effects: how many of them have such a target
  * @rules: of each chain, drawn from the last chain to the first
  */
 struct plan {
@@ -24,6 +27,7 @@ struct plan {
 	enum grammar_size size;
 	unsigned int chains;
 	unsigned int visits[BUILTIN + MAX_CHAINS];
+	unsigned int effects[BUILTIN + MAX_CHAINS];
 	struct text rules[BUILTIN + MAX_CHAINS];
 };
 
@@ -42,6 +46,18 @@ static unsigned int hooks_of(unsigned int chain)
 	return chain < BUILTIN ? 1U << chain : FROM_ANY;
 }
 
+static bool may_call(const struct plan *p, unsigned int chain, unsigned int which)
+{
+	return p->visits[chain] + p->visits[which] <= MAX_VISITS &&
+	       p->effects[chain] + p->effects[which] <= MAX_EFFECTS;
+}
+
+static void call(struct plan *p, unsigned int chain, unsigned int which)
+{
+	p->visits[chain] += p->visits[which];
+	p->effects[chain] += p->effects[which];
+}
+
 /* One of the chains behind @chain; close ones in deep tables. 0 if there is none to be called. */
 static unsigned int callee(struct plan *p, unsigned int chain)
 {
@@ -53,17 +69,27 @@ static unsigned int callee(struct plan *p, unsigned int chain)
 		which = first;
 	else
 		which = rng_between(p->r, first, p->chains - 1);
-	return p->visits[chain] + p->visits[which] > MAX_VISITS ? 0 : which;
+	return may_call(p, chain, which) ? which : 0;
 }
 
-/* @always: the rule has no condition. One that ends the chain hides all that follows it. */
-static void add_target(struct plan *p, struct text *t, unsigned int chain, bool always)
+/* @rule: where the rule's conditions begin, if it has any. One without that ends the chain hides all that follows it. */
+static void add_target(struct plan *p, struct text *t, unsigned int chain, size_t rule)
 {
 	unsigned int draw = rng_below(p->r, 100), which = 0;
+	bool always = t->len == rule;
 	char name[32];
 
+	if (p->clauses.takers && rng_chance(p->r, 20) &&
+	    clauses_add_taker(&p->clauses, t, rule, hooks_of(chain)))
+		return;
 	if (p->clauses.marks && rng_chance(p->r, 30)) {
 		clauses_add_mark(&p->clauses, t);
+		return;
+	}
+	if (p->clauses.effects && p->effects[chain] < MAX_EFFECTS &&
+	    rng_chance(p->r, always ? 3 : 15)) {
+		p->effects[chain]++;
+		clauses_add_effect(&p->clauses, t, rule);
 		return;
 	}
 	if (always && (draw < 62 || draw >= 90) && rng_chance(p->r, 80))
@@ -73,7 +99,7 @@ static void add_target(struct plan *p, struct text *t, unsigned int chain, bool 
 		which = callee(p, chain);
 	if (which) {
 		chain_name(p, which, name);
-		p->visits[chain] += p->visits[which];
+		call(p, chain, which);
 		text_add(t, " -%c %s", draw >= 90 ? 'g' : 'j', name);
 	} else if (draw >= 45) {
 		text_add(t, " -j RETURN");
@@ -95,7 +121,7 @@ static void draw_rule(struct plan *p, unsigned int chain)
 	before = t->len;
 	clauses_add(&p->clauses, t, hooks_of(chain));
 	p->visits[chain]++;
-	add_target(p, t, chain, t->len == before);
+	add_target(p, t, chain, before);
 	text_add(t, "\n");
 }
 
@@ -110,7 +136,7 @@ static void draw_link(struct plan *p, unsigned int chain)
 	chain_name(p, chain, from);
 	chain_name(p, next, to);
 	text_add(&p->rules[chain], "-A %s -%c %s\n", from, rng_chance(p->r, 15) ? 'g' : 'j', to);
-	p->visits[chain] += p->visits[next];
+	call(p, chain, next);
 }
 
 static void draw_chain(struct plan *p, unsigned int chain)
@@ -118,6 +144,7 @@ static void draw_chain(struct plan *p, unsigned int chain)
 	unsigned int n = rng_below(p->r, chain < BUILTIN ? 14 : 8);
 
 	p->visits[chain] = 1;
+	p->effects[chain] = 0;
 	if (p->size == GRAMMAR_DEEP)
 		n = rng_below(p->r, 3);
 	if (p->size == GRAMMAR_DEEP && rng_chance(p->r, 96))
@@ -168,6 +195,8 @@ void grammar_ruleset(struct ruleset *rs, struct rng *r, enum grammar_size size, 
 	char name[32];
 
 	clauses_init(&p.clauses, r);
+	/* There a packet may meet each rule too often. */
+	p.clauses.takers &= size != GRAMMAR_DEEP;
 	p.chains = BUILTIN + rng_below(r, 9);
 	if (size == GRAMMAR_DEEP)
 		p.chains = BUILTIN + rng_between(r, 40, MAX_CHAINS);

@@ -26,9 +26,16 @@ static const char usage[] =
 	"  --left=CMD, --right=CMD  how iptables is run in the two worlds: words before the command,\n"
 	"                    such as \"bpfilter run --\". Default: none, and \"$BPFILTER run --\";\n"
 	"                    with BPFILTER_THROUGH=module none, and the first world is excluded\n"
+	"  --attach=P        the second is \"$BPFILTER run --attach=P --\"; of tc and xdp, which filter at\n"
+	"                    interfaces, only what may never happen is a failure: that it accepts what\n"
+	"                    the first one drops\n"
+	"  --replay          \"bpfilter replay\" as a third side: of what the first world's filter table was\n"
+	"                    given, it must say what the kernel has done\n"
 	"  --seed=N          default: the time\n"
 	"  --sets=N          random rule sets (300)\n"
 	"  --packets=N       packets for each (1000)\n"
+	"  --shapes=N        large rule sets of each shape (1)\n"
+	"  --shape-rules=N   rules that they have at most (2000)\n"
 	"  --corpus=DIR      saves/*.save and pcaps/* there ($BPFILTER_CORPUS)\n"
 	"  --rules-dir=DIR   more dumps (selftests/rules, where there is such a folder)\n"
 	"  --rules=FILE      only this dump\n"
@@ -42,9 +49,13 @@ static const char usage[] =
 enum option_name {
 	O_LEFT = 256,
 	O_RIGHT,
+	O_ATTACH,
+	O_REPLAY,
 	O_SEED,
 	O_SETS,
 	O_PACKETS,
+	O_SHAPES,
+	O_SHAPE_RULES,
 	O_CORPUS,
 	O_RULES_DIR,
 	O_RULES,
@@ -61,9 +72,13 @@ enum option_name {
 static const struct option options[] = {
 	{"left", required_argument, NULL, O_LEFT},
 	{"right", required_argument, NULL, O_RIGHT},
+	{"attach", required_argument, NULL, O_ATTACH},
+	{"replay", no_argument, NULL, O_REPLAY},
 	{"seed", required_argument, NULL, O_SEED},
 	{"sets", required_argument, NULL, O_SETS},
 	{"packets", required_argument, NULL, O_PACKETS},
+	{"shapes", required_argument, NULL, O_SHAPES},
+	{"shape-rules", required_argument, NULL, O_SHAPE_RULES},
 	{"corpus", required_argument, NULL, O_CORPUS},
 	{"rules-dir", required_argument, NULL, O_RULES_DIR},
 	{"rules", required_argument, NULL, O_RULES},
@@ -83,7 +98,7 @@ static const struct option options[] = {
  * @set: one random rule set, or -1
  */
 struct command_line {
-	const char *left, *right, *rules;
+	const char *left, *right, *attach, *rules;
 	long set;
 	bool soak, mutants, agent;
 };
@@ -100,6 +115,12 @@ static bool parse(int argc, char **argv, struct session *s, struct command_line 
 		case O_RIGHT:
 			cl->right = optarg;
 			break;
+		case O_ATTACH:
+			cl->attach = optarg;
+			break;
+		case O_REPLAY:
+			s->third = true;
+			break;
 		case O_SEED:
 			s->seed = strtoull(optarg, NULL, 0);
 			break;
@@ -108,6 +129,12 @@ static bool parse(int argc, char **argv, struct session *s, struct command_line 
 			break;
 		case O_PACKETS:
 			s->packets = strtoul(optarg, NULL, 0);
+			break;
+		case O_SHAPES:
+			s->shapes = strtoul(optarg, NULL, 0);
+			break;
+		case O_SHAPE_RULES:
+			s->shape_rules = strtoul(optarg, NULL, 0);
 			break;
 		case O_CORPUS:
 			s->corpus = optarg;
@@ -188,6 +215,10 @@ static bool open_worlds(struct session *s, const struct command_line *cl)
 		s->duel[nat].prefix[1] = cl->right;
 		s->duel[nat].nat = nat;
 		s->duel[nat].verbose = s->verbose;
+		s->duel[nat].early = s->early;
+		s->duel[nat].native = s->native;
+		s->duel[nat].clear = s->drivers && !nat;
+		s->duel[nat].replay = s->third ? &s->replay : NULL;
 		if (!duel_open(&s->duel[nat]))
 			continue;
 		if (nat)
@@ -202,7 +233,9 @@ static void run_all(struct session *s)
 	char dir[400];
 
 	session_random(s);
-	session_limits(s);
+	session_shapes(s);
+	if (!s->third)
+		session_limits(s);
 	if (s->rules_dir)
 		session_directory(s, s->rules_dir);
 	if (s->corpus) {
@@ -224,6 +257,8 @@ static void run_one(struct session *s, uint64_t number)
 static void run(struct session *s, const struct command_line *cl)
 {
 	session_sanity(s);
+	if (s->third)
+		session_third(s);
 	if (s->failures)
 		return;
 	if (cl->mutants)
@@ -266,15 +301,66 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &act, NULL);
 }
 
+/* Veths are left alone by the placement auto unless they are named: in a file, whose name goes to @path. */
+static void name_interfaces(char path[32])
+{
+	int fd = mkstemp(strcpy(path, "/tmp/differential.XXXXXX"));
+
+	if (fd < 0 || dprintf(fd, "interface + auto\n") < 0)
+		perror(path);
+	if (fd >= 0)
+		close(fd);
+	setenv("BPFILTER_CONFIG", path, 1);
+}
+
+/* Why no table has the early-drop stage with this kernel, as one tells that nothing else is against; or nothing. */
+static void look_for_stage(struct session *s, char *why, size_t size)
+{
+	static const char rules[] = "*filter\n-A INPUT -p udp --dport 9 -j DROP\nCOMMIT\n";
+	const char *bpfilter = getenv("BPFILTER");
+	struct text output = {};
+	char command[512];
+	FILE *f;
+
+	agent_restore(&s->duel[0].side[1].agent, rules, &output);
+	text_free(&output);
+	snprintf(command, sizeof(command),
+		 "'%s' status --json | grep -o -m 1 -e 'the table is not at links' "
+		 "-e 'the kernel does not tell what there is' -e 'kallsyms does not tell'",
+		 bpfilter ? bpfilter : "bpfilter");
+	f = popen(command, "r");
+	if (!f || !fgets(why, size, f))
+		*why = '\0';
+	if (f)
+		pclose(f);
+	why[strcspn(why, "\n")] = '\0';
+}
+
+/* Equal in all is also what does nothing. */
+static void early_result(struct session *s, const char *why)
+{
+	unsigned long n = s->duel[0].dropped_early;
+
+	if (!n && *why)
+		session_result(s, true, "no packet was dropped early # SKIP %s", why);
+	else
+		session_result(
+			s, n > s->done_pairs / 200 && s->tracked_drops > s->done_pairs / 2000,
+			"%lu packets were dropped early, %lu of them where states are looked at", n,
+			s->tracked_drops);
+}
+
 int main(int argc, char **argv)
 {
 	struct session s = {.seed = time(NULL),
 			    .sets = 300,
 			    .packets = 1000,
+			    .shapes = 1,
+			    .shape_rules = 2000,
 			    .shrink_seconds = 60,
 			    .corpus = getenv("BPFILTER_CORPUS")};
 	struct command_line cl = {.left = "", .set = -1};
-	char right[512];
+	char right[512], config[32] = "", why[128];
 	struct lab lab;
 
 	if (!parse(argc, argv, &s, &cl)) {
@@ -287,8 +373,14 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP needs root\n");
 		return 4;
 	}
-	snprintf(right, sizeof(right), "'%s' run --",
-		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter");
+	snprintf(right, sizeof(right), "'%s' run %s%s --",
+		 getenv("BPFILTER") ? getenv("BPFILTER") : "bpfilter", cl.attach ? "--attach=" : "",
+		 cl.attach ? cl.attach : "");
+	s.early = cl.attach && (!strncmp(cl.attach, "tc", 2) || !strncmp(cl.attach, "xdp", 3));
+	s.native = cl.attach && !strcmp(cl.attach, "xdp");
+	s.drivers = cl.attach && !strcmp(cl.attach, "auto");
+	if (s.drivers)
+		name_interfaces(config);
 	if (module_mode())
 		right[0] = '\0';
 	if (!cl.right)
@@ -309,10 +401,18 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	run(&s, &cl);
+	if (s.third)
+		replay_summary(&s.replay);
+	if (s.drivers)
+		look_for_stage(&s, why, sizeof(why));
 	duel_close(&s.duel[0]);
 	duel_close(&s.duel[1]);
+	if (s.drivers)
+		early_result(&s, why);
 	lab_end(&lab);
 	packets_free(&s.captured);
+	if (*config)
+		unlink(config);
 	printf("1..%u\n", s.test);
 	return s.failures != 0;
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_acct.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "netlink.h"
 #include "netns.h"
+#include "record.h"
 
 #define RECEIVE_BUFFER (64 << 20)
 
@@ -101,6 +105,16 @@ static uint32_t attr_u32(const struct nlattr *a)
 	return ntohl(v);
 }
 
+/* FNV-1a */
+static uint32_t hash_of(const uint8_t *p, size_t len)
+{
+	uint32_t hash = 2166136261U;
+
+	while (len--)
+		hash = (hash ^ *p++) * 16777619U;
+	return hash;
+}
+
 static void take_packet(const struct nlmsghdr *nlh, struct events *evs)
 {
 	const char *p = (const char *)NLMSG_DATA(nlh) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
@@ -118,6 +132,10 @@ static void take_packet(const struct nlmsghdr *nlh, struct events *evs)
 			break;
 		case NFULA_MARK:
 			ev.mark = attr_u32(a);
+			break;
+		case NFULA_PREFIX:
+			ev.prefix = hash_of(data, a->nla_len - NLA_HDRLEN);
+			ev.note = record_note_of(data, a->nla_len - NLA_HDRLEN);
 			break;
 		case NFULA_IFINDEX_INDEV:
 			ev.in = attr_u32(a);
@@ -161,4 +179,76 @@ int conntrack_flush(int fd)
 
 	request_init(&req, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, AF_UNSPEC, 0);
 	return request_send(fd, &req);
+}
+
+static void account_request(struct request *req, unsigned int type, unsigned int which)
+{
+	char name[NFACCT_NAME_MAX];
+
+	snprintf(name, sizeof(name), TOPOLOGY_ACCOUNT "%u", which);
+	if (which == TOPOLOGY_ACCOUNTS - 1)
+		strcpy(name, TOPOLOGY_QUOTA);
+	request_init(req, NFNL_SUBSYS_ACCT << 8 | type, AF_UNSPEC, 0);
+	request_attr(req, NFACCT_NAME, name, strlen(name) + 1);
+}
+
+int accounts_make(int fd)
+{
+	uint64_t quota = htobe64(TOPOLOGY_QUOTA_PACKETS);
+	uint32_t flags = htonl(NFACCT_F_QUOTA_PKTS);
+	struct request req;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < TOPOLOGY_ACCOUNTS && !err; i++) {
+		account_request(&req, NFNL_MSG_ACCT_NEW, i);
+		req.nlh.nlmsg_flags |= NLM_F_CREATE;
+		if (i == TOPOLOGY_ACCOUNTS - 1) {
+			request_attr(&req, NFACCT_FLAGS, &flags, sizeof(flags));
+			request_attr(&req, NFACCT_QUOTA, &quota, sizeof(quota));
+		}
+		err = request_send(fd, &req);
+	}
+	return err;
+}
+
+/* The value of an attribute of 64 bits; 0 if it is not there. */
+static uint64_t attr_u64(const struct nlmsghdr *nlh, unsigned int type)
+{
+	const char *p = (const char *)NLMSG_DATA(nlh) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+	const char *end = (const char *)nlh + nlh->nlmsg_len;
+	const struct nlattr *a;
+	uint64_t v;
+
+	for (; p + NLA_HDRLEN <= end; p += NLA_ALIGN(a->nla_len)) {
+		a = (const void *)p;
+		if ((a->nla_type & NLA_TYPE_MASK) != type)
+			continue;
+		memcpy(&v, p + NLA_HDRLEN, sizeof(v));
+		return be64toh(v);
+	}
+	return 0;
+}
+
+int accounts_read(int fd, struct accounts *accounts)
+{
+	char answer[4096];
+	const struct nlmsghdr *nlh = (void *)answer;
+	struct request req;
+	unsigned int i;
+	ssize_t n;
+
+	for (i = 0; i < TOPOLOGY_ACCOUNTS; i++) {
+		account_request(&req, NFNL_MSG_ACCT_GET_CTRZERO, i);
+		req.nlh.nlmsg_flags &= ~NLM_F_ACK;
+		if (send(fd, &req, req.nlh.nlmsg_len, 0) < 0)
+			return -errno;
+		n = recv(fd, answer, sizeof(answer), 0);
+		if (n < (ssize_t)sizeof(*nlh) ||
+		    nlh->nlmsg_type != (NFNL_SUBSYS_ACCT << 8 | NFNL_MSG_ACCT_NEW))
+			return -EPROTO;
+		accounts->of[i].packets = attr_u64(nlh, NFACCT_PKTS);
+		accounts->of[i].bytes = attr_u64(nlh, NFACCT_BYTES);
+	}
+	return 0;
 }

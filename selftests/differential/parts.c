@@ -9,8 +9,16 @@
 #include <time.h>
 
 #include "session.h"
+#include "shapes.h"
 
 #define PROGRESS_SECONDS 10
+
+/* From where on large rule sets have their numbers, and those of files. */
+#define SHAPE_NUMBERS 2000000
+#define FILE_NUMBERS  1000000
+
+/* One of so many trials of a soak is a large one. */
+#define SOAK_SHAPES 25
 
 static double seconds(void)
 {
@@ -22,10 +30,17 @@ static double seconds(void)
 
 /**
  * struct progress - when to say how far it is
+ * @pairs: that there were at the start
  */
 struct progress {
 	double start, next;
+	unsigned long pairs;
 };
+
+static struct progress progress_start(const struct session *s)
+{
+	return (struct progress){seconds(), seconds() + PROGRESS_SECONDS, s->done_pairs};
+}
 
 static void progress(struct progress *p, const struct session *s, bool now)
 {
@@ -36,7 +51,8 @@ static void progress(struct progress *p, const struct session *s, bool now)
 	p->next = t + PROGRESS_SECONDS;
 	printf("# %.0f s: %lu rule sets (%lu refused by both), %lu packet/rule-set pairs, ",
 	       t - p->start, s->done_sets, s->refused, s->done_pairs);
-	printf("%.0f pairs/s, %lu failures\n", s->done_pairs / (t - p->start + 0.001), s->failures);
+	printf("%.0f pairs/s, %lu failures\n", (s->done_pairs - p->pairs) / (t - p->start + 0.001),
+	       s->failures);
 	fflush(stdout);
 }
 
@@ -58,16 +74,23 @@ static void say_enforcers(const struct session *s)
 	       "%lu not\n",
 	       s->duel[0].by_kernel + s->duel[1].by_kernel,
 	       s->duel[0].by_other + s->duel[1].by_other);
+	printf("# with accounting objects: %lu and %lu\n", s->accounting[1], s->accounting[0]);
 	printf("# %lu of %lu rules and policies counted a packet\n",
 	       s->duel[0].rules_matched + s->duel[1].rules_matched,
 	       s->duel[0].rules + s->duel[1].rules);
+	if (s->early)
+		printf("# %lu runs without any difference; %lu packets seen in one world, %lu in the "
+		       "other\n",
+		       s->duel[0].exact, s->duel[0].seen[0], s->duel[0].seen[1]);
 }
 
 void session_random(struct session *s)
 {
-	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
+	struct progress p = progress_start(s);
 	unsigned long i, bad = 0, pairs = s->done_pairs, refused = s->refused, left = s->left;
 
+	if (!s->sets)
+		return;
 	for (i = 0; i < s->sets && (!bad || s->keep_going) && !*s->stop; i++) {
 		bad += !random_trial(s, i);
 		progress(&p, s, false);
@@ -83,14 +106,63 @@ void session_random(struct session *s)
 		       "the grammar makes tables that are accepted (%lu of %lu)", i - refused, i);
 }
 
+/* Number @number of each shape; the first is as large as they come. */
+static void draw_shape(struct session *s, struct ruleset *rules, enum shape shape, uint64_t number)
+{
+	struct rng r = rng_make(s->seed ^ 0x736861706573, number);
+	unsigned int size = s->shape_rules;
+	char name[64];
+
+	if (number >= NR_SHAPES)
+		size = rng_between(&r, size / 20, size);
+	snprintf(name, sizeof(name), "%s, %u rules", shape_name(shape), size);
+	ruleset_init(rules, name);
+	shape_ruleset(rules, &r, shape, size);
+	rules->nat = rng_chance(&r, 30) && !s->early;
+}
+
+static bool shape_trial(struct session *s, uint64_t number)
+{
+	struct ruleset rules;
+	bool ok;
+
+	draw_shape(s, &rules, number % NR_SHAPES, number);
+	ruleset_for_kernel(&rules);
+	ok = session_trial(s, &rules, s->packets, SHAPE_NUMBERS + number);
+	ruleset_free(&rules);
+	return ok;
+}
+
+void session_shapes(struct session *s)
+{
+	struct progress p = progress_start(s);
+	unsigned long i, n = s->shapes * NR_SHAPES, bad = 0, pairs = s->done_pairs;
+	unsigned long left = s->left, refused = s->refused;
+
+	if (!n)
+		return;
+	for (i = 0; i < n && (!bad || s->keep_going) && !*s->stop; i++) {
+		bad += !shape_trial(s, i);
+		progress(&p, s, false);
+	}
+	progress(&p, s, true);
+	say_enforcers(s);
+	session_result(s, !bad, "%lu large rule sets, %lu pairs, %lu differ (seed %llu)", i,
+		       s->done_pairs - pairs, bad, (unsigned long long)s->seed);
+	session_result(s, s->refused == refused && (!s->strict || s->left == left),
+		       "none of these was refused or left to ip_tables");
+}
+
 void session_soak(struct session *s)
 {
-	struct progress p = {.start = seconds(), .next = seconds() + PROGRESS_SECONDS};
+	struct progress p = progress_start(s);
 	unsigned long i;
 
 	for (i = 0; (!s->failures || s->keep_going) && !*s->stop; i++) {
-		if (!random_trial(s, i) && !*s->stop)
-			session_result(s, false, "random rule set %lu", i);
+		bool ok = i % SOAK_SHAPES ? random_trial(s, i) : shape_trial(s, i / SOAK_SHAPES);
+
+		if (!ok && !*s->stop)
+			session_result(s, false, "trial %lu", i);
 		progress(&p, s, false);
 	}
 	progress(&p, s, true);
@@ -100,15 +172,14 @@ void session_soak(struct session *s)
 /* Without and with address translation. */
 static bool both_hosts(struct session *s, struct ruleset *rules)
 {
-	unsigned int packets = s->packets;
-	bool ok = true;
+	bool ok;
 
-	if (ruleset_rules(rules) > 2000)
-		packets /= 4;
 	rules->nat = false;
-	ok = session_trial(s, rules, packets, 1000000);
+	ok = session_trial(s, rules, s->packets, FILE_NUMBERS);
+	if (s->early)
+		return ok;
 	rules->nat = true;
-	return ok && session_trial(s, rules, packets, 1000001);
+	return ok && session_trial(s, rules, s->packets, FILE_NUMBERS + 1);
 }
 
 void session_file(struct session *s, const char *path)
@@ -123,7 +194,8 @@ void session_file(struct session *s, const char *path)
 	if (text_read_file(&dump, path)) {
 		session_result(s, false, "%s cannot be read", path);
 	} else if (!ruleset_parse(&rules, dump.s)) {
-		session_result(s, true, "%s # SKIP no filter table, or one with -m statistic",
+		session_result(s, true,
+			       "%s # SKIP no filter table, or one that asks for a random number",
 			       path);
 	} else {
 		ok = both_hosts(s, &rules);
@@ -201,30 +273,42 @@ static bool mutate(struct ruleset *rules, struct rng *r)
 	return false;
 }
 
+/* A change to one rule of what the second world gets, or of what replay does. */
+static bool try_mutant(struct session *s, uint64_t number, enum duel_result *result)
+{
+	struct rng r = rng_make(s->seed ^ 0x6d7574616e74, number);
+	struct ruleset rules, other;
+	struct packets packets = {0};
+	struct trial t = {.rules = &rules, .packets = &packets};
+	unsigned int n;
+	bool changed;
+
+	session_draw(s, &rules, &n, number);
+	session_reduce(s, &rules);
+	rules.pokes = 0;
+	ruleset_copy(&other, &rules, NULL);
+	*(s->third ? &t.replayed : &t.other) = &other;
+	changed = mutate(&other, &r);
+	if (changed) {
+		session_packets(s, &rules, n, number, &packets);
+		*result = duel_run(&s->duel[rules.nat], &t, NULL);
+		packets_free(&packets);
+	}
+	ruleset_free(&rules);
+	ruleset_free(&other);
+	return changed;
+}
+
 void session_mutants(struct session *s)
 {
 	unsigned long i, tried = 0, found = 0;
+	enum duel_result result;
 
 	for (i = 0; i < s->sets && !*s->stop; i++) {
-		struct rng r = rng_make(s->seed ^ 0x6d7574616e74, i);
-		struct ruleset rules, other;
-		struct packets packets = {0};
-		struct trial t = {.rules = &rules, .other = &other, .packets = &packets};
-		enum duel_result result;
-		unsigned int n;
-
-		session_draw(s, &rules, &n, i);
-		rules.pokes = 0;
-		ruleset_copy(&other, &rules, NULL);
-		if (mutate(&other, &r)) {
-			session_packets(s, &rules, n, i, &packets);
-			result = duel_run(&s->duel[rules.nat], &t, NULL);
-			tried += result == DUEL_SAME || result == DUEL_DIFFERENT;
-			found += result == DUEL_DIFFERENT;
-			packets_free(&packets);
-		}
-		ruleset_free(&rules);
-		ruleset_free(&other);
+		if (!try_mutant(s, i, &result))
+			continue;
+		tried += result == DUEL_SAME || result == DUEL_DIFFERENT;
+		found += result == DUEL_DIFFERENT;
 	}
 	session_result(s, found * 100 >= tried * 15, "%lu of %lu changes to one rule were noticed",
 		       found, tried);

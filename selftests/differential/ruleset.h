@@ -51,8 +51,40 @@ bool ruleset_parse(struct ruleset *rs, const char *dump);
  */
 void ruleset_reduce(struct ruleset *rs);
 
-/* Has it a rule that changes the mark? Netfilter links cannot do that, the module's hooks can. */
-bool ruleset_marks(const struct ruleset *rs);
+/* Take out what bpfilter cannot do on this kernel. */
+void ruleset_for_kernel(struct ruleset *rs);
+
+/* Take out all for which the kernel tracks connections. */
+void ruleset_untrack(struct ruleset *rs);
+
+/*
+ * Take out what filters at interfaces refuse, or where docs/placements.md says that they may accept more:
+ * marks, which the mangle table sets in between; limits, and what else counts packets; and, where the table looks at conntrack's states,
+ * OUTPUT's rules. Replies of REJECT pass OUTPUT first of all.
+ */
+void ruleset_place(struct ruleset *rs);
+
+/* Does a rule look at what conntrack says of a packet? */
+bool ruleset_asks_for_states(const struct ruleset *rs);
+
+/* Has it what only links can do, in a kernel without them? */
+bool ruleset_wants_links(const struct ruleset *rs);
+
+/*
+ * May it be left to ip_tables because of a rule that changes the mark? Netfilter links cannot do that; the hooks
+ * of the module (@module: it is there) can, unless another rule tells of the mark.
+ */
+bool ruleset_marks_too_much(const struct ruleset *rs, bool module);
+/* Has it rules that look at TCP options, which others change? */
+bool ruleset_changes_options(const struct ruleset *rs);
+
+bool ruleset_accounts(const struct ruleset *rs);
+
+/*
+ * May it be left to ip_tables because of match nfacct? That is for objects without a quota, and for tables of
+ * which no packet has more effects than are noted (README.md); how often one comes to a user chain is not looked at here.
+ */
+bool ruleset_accounts_too_much(const struct ruleset *rs);
 
 /* Number of rules. */
 unsigned int ruleset_rules(const struct ruleset *rs);

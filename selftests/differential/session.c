@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "asks.h"
 #include "grammar.h"
 #include "session.h"
 #include "shrink.h"
 #include "translation.h"
+#include <linux/netfilter.h>
 
 void session_result(struct session *s, bool ok, const char *fmt, ...)
 {
@@ -47,6 +49,43 @@ static void give_route(struct packet *p)
 	packet_fix_ip(p->data, p->len);
 }
 
+/*
+ * What a socket sends to all comes back to this host before it gets to the interface, where a filter there
+ * could drop it.
+ */
+static void give_one_host(struct packet *p)
+{
+	if (p->way == WAY_FRAME || p->len < 20)
+		return;
+	if (p->data[16] >= 224)
+		p->data[16] = 8;
+	if (p->data[19] == 255 || p->data[19] == 0)
+		p->data[19] = 9;
+	packet_fix_ip(p->data, p->len);
+}
+
+/*
+ * A raw socket may send from an address to which there is no way, or one that is neither this host's nor another's: an error
+ * about that is not sent, or elsewhere, which a filter at the interfaces cannot tell from its own addresses.
+ */
+static void give_source(struct packet *p)
+{
+	if (p->way == WAY_FRAME || p->len < 20 || p->data[12] != 100)
+		return;
+	p->data[12] = 8;
+	packet_fix_ip(p->data, p->len);
+}
+
+/* Conntrack calls it INVALID without a right checksum, which a filter at the interfaces does not look at. */
+static void give_sum(struct packet *p)
+{
+	unsigned int len = p->len >= 20 ? p->data[2] << 8 | p->data[3] : 0;
+
+	/* What is behind that is padding. */
+	if (p->way == WAY_FRAME && len && !((p->data[6] & 0x3f) | p->data[7]))
+		packet_fix_l4(p->data, len < p->len ? len : p->len);
+}
+
 /* Take out that to which the kernel's answer depends on chance or the clock. */
 static void remove_chance(struct packets *ps, bool nat)
 {
@@ -65,19 +104,33 @@ static void draw_packets(struct session *s, const struct ruleset *rules, unsigne
 			 struct rng *r, struct packets *out)
 {
 	unsigned int captured = s->captured.nr ? n / 8 : 0;
+	bool large = ruleset_rules(rules) > 500;
 	struct pool pool = {.nr_addrs = 0};
 	struct craft c = {.out = out, .pool = &pool, .r = r, .nat = rules->nat, .id = rng_next(r)};
 	struct text text = {0};
+	unsigned int i;
 
 	ruleset_print(rules, &text);
 	pool_scan(&pool, text.s, r);
 	text_free(&text);
 	craft_captured(&c, &s->captured, captured);
-	craft_aimed(&c, rules, n / 3);
-	craft_nasties(&c, n / 5);
-	craft_flows(&c, n / 6);
+	/* Of a large table the others do not find much. */
+	craft_aimed(&c, rules, large ? n * 2 / 3 : n / 3);
+	craft_nasties(&c, large ? n / 10 : n / 5);
+	craft_flows(&c, large ? n / 10 : n / 6);
 	craft_random(&c, n > out->nr ? n - out->nr : 0);
 	remove_chance(out, rules->nat);
+	if (s->third)
+		session_settle(rules, out);
+	/* With XDP at a veth, its peer has to cut these itself. */
+	for (i = 0; s->drivers && i < out->nr; i++)
+		if (out->list[i].way == WAY_FRAME)
+			out->list[i].gso = 0;
+	for (i = 0; s->early && i < out->nr; i++) {
+		give_one_host(&out->list[i]);
+		give_source(&out->list[i]);
+		give_sum(&out->list[i]);
+	}
 }
 
 void session_packets(struct session *s, const struct ruleset *rules, unsigned int n,
@@ -150,6 +203,40 @@ static void say_status(const struct ruleset *rules)
 		pclose(f);
 }
 
+/* Does the second world filter at its interfaces, and at all of them as it was told to? */
+static bool is_placed(void)
+{
+	const char *bpfilter = getenv("BPFILTER");
+	char line[512];
+	bool placed = false, elsewhere = false;
+	FILE *f;
+
+	snprintf(line, sizeof(line), "'%s' status 2>&1", bpfilter ? bpfilter : "bpfilter");
+	f = popen(line, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		placed |= strstr(line, "at the interfaces") != NULL;
+		elsewhere |= strstr(line, "is used there instead") != NULL;
+	}
+	if (f)
+		pclose(f);
+	return placed && !elsewhere;
+}
+
+void session_reduce(struct session *s, struct ruleset *rules)
+{
+	if (s->early) {
+		ruleset_place(rules);
+		rules->pokes = 0;
+	}
+	/* Nothing is dropped early behind what a driver cannot tell: less of that. */
+	if (s->drivers && !rules->nat && rules->nr % 4 < 2)
+		ruleset_untrack(rules);
+	if (s->drivers && !rules->nat && rules->nr % 4)
+		ruleset_place(rules);
+	if (s->third)
+		replay_reduce(&s->replay, rules);
+}
+
 bool session_trial(struct session *s, struct ruleset *rules, unsigned int n, uint64_t number)
 {
 	struct packets packets = {0};
@@ -157,15 +244,26 @@ bool session_trial(struct session *s, struct ruleset *rules, unsigned int n, uin
 	unsigned long by_kernel = s->duel[rules->nat].by_kernel;
 	enum duel_result result;
 	struct text why = {0};
+	unsigned long drops;
 	bool left;
 
+	session_reduce(s, rules);
 	session_packets(s, rules, n, number, &packets);
+	drops = duel_early_drops(&s->duel[rules->nat]);
 	result = duel_run(&s->duel[rules->nat], &t, &why);
+	if (ruleset_asks_for_states(rules))
+		s->tracked_drops += duel_early_drops(&s->duel[rules->nat]) - drops;
 	left = s->duel[rules->nat].by_kernel != by_kernel;
+	if (s->early && result == DUEL_SAME)
+		left |= !is_placed();
 	if (left && s->verbose)
 		say_status(rules);
 	/* Those that no iptables makes may contain what nobody would translate. */
-	s->left += left && !rules->pokes && (s->module || !ruleset_marks(rules));
+	s->left += left && !rules->pokes && !ruleset_marks_too_much(rules, s->module) &&
+		   !ruleset_accounts_too_much(rules) && !ruleset_changes_options(rules) &&
+		   !ruleset_wants_links(rules) && !asks_too_much(rules);
+	if (ruleset_accounts(rules))
+		s->accounting[left]++;
 	s->done_sets++;
 	s->done_pairs += result == DUEL_SAME ? packets.nr : 0;
 	s->refused += result == DUEL_REFUSED;
@@ -194,9 +292,10 @@ void session_draw(struct session *s, struct ruleset *rules, unsigned int *packet
 		size = GRAMMAR_DEEP;
 	}
 	grammar_ruleset(rules, &r, size, number % 200 == 199 ? 20000 : 1000);
+	ruleset_for_kernel(rules);
 	if (size == GRAMMAR_USUAL && rng_chance(&r, 15))
 		rules->pokes = rng_next(&r) | 1;
-	rules->nat = rng_chance(&r, 30);
+	rules->nat = rng_chance(&r, 30) && !s->early;
 }
 
 /*
@@ -209,7 +308,7 @@ static bool sane(struct session *s, const char *policy, bool nat)
 	struct rng r = rng_make(1, 1);
 	struct packets packets = {0};
 	struct events seen = {0};
-	unsigned int count[EVENT_WIRE + 1] = {0}, i;
+	unsigned int count[EVENT_LOG + 1] = {0}, i;
 	struct ruleset rules;
 	struct text text = {0}, output = {0};
 	bool ok = true;
@@ -227,6 +326,9 @@ static bool sane(struct session *s, const char *policy, bool nat)
 	}
 	for (i = 0; i < seen.nr; i++)
 		count[seen.list[i].where]++;
+	/* What is dropped behind OUTPUT is seen there. */
+	if (s->early)
+		seen.nr -= count[NF_INET_LOCAL_OUT];
 	/* Half of what is usual: many have addresses that the routing refuses. */
 	if (!strcmp(policy, "DROP"))
 		ok = ok && !seen.nr;
@@ -247,7 +349,7 @@ void session_sanity(struct session *s)
 {
 	unsigned int nat;
 
-	for (nat = 0; nat < 2; nat++)
+	for (nat = 0; nat < (s->early ? 1U : 2U); nat++)
 		session_result(s, sane(s, "ACCEPT", nat) && sane(s, "DROP", nat),
 			       "packets are seen when accepted and not when dropped%s",
 			       nat ? ", with address translation" : "");

@@ -94,7 +94,7 @@ static void add_addr(struct text *t, uint32_t addr)
  * No ARP: every address is reached without asking. The neighbour's end gets the frames with a
  * MAC address that is not its own, so that it captures them and does nothing else.
  */
-char *topology_host_commands(int neighbour_pid)
+char *topology_host_commands(int neighbour_pid, bool clear)
 {
 	struct text t = {0};
 	unsigned int i;
@@ -111,10 +111,13 @@ char *topology_host_commands(int neighbour_pid)
 		add_addr(&t, f->addr);
 		text_add(&t, "/%u brd + dev %s\nroute add ", f->plen, f->name);
 		add_addr(&t, f->behind);
-		text_add(&t, "/24 dev %s\n", f->name);
+		/* Where any route has a realm, the kernel looks up sources to know theirs. */
+		text_add(&t, "/24 dev %s realm %u\n", f->name, clear ? 0 : i % 4);
 	}
 	text_add(&t, "route add default dev %s\n", topology_ifs[0].name);
-	text_add(&t, "route add local 192.0.2.0/24 dev lo\n");
+	/* Once there has been one of one's own, the kernel validates sources another way. */
+	if (!clear)
+		text_add(&t, "route add local 192.0.2.0/24 dev lo\n");
 	text_add(&t, "route add blackhole 100.64.0.0/24\nroute add unreachable 100.64.1.0/24\n");
 	text_add(&t, "route add prohibit 100.64.2.0/24\nroute add throw 100.64.3.0/24\n");
 	text_add(&t, "route add anycast 100.64.4.1 dev eth0\n");
@@ -151,18 +154,22 @@ static void add_nat(struct text *t)
 	text_add(t, "COMMIT\n");
 }
 
-char *topology_tables(bool nat)
+const uint32_t topology_marks[TOPOLOGY_MARKS] = {0x1,	  0xff,	      0x100,	  0x8000,
+						 0x10000, 0x80000000, 0xdeadbeef, 0xffffffff};
+
+char *topology_tables(bool nat, bool clear)
 {
-	static const char *const marks[] = {"0x1",     "0xff",	     "0x100",	   "0x8000",
-					    "0x10000", "0x80000000", "0xdeadbeef", "0xffffffff"};
 	static const char *const hooks[] = {"INPUT", "FORWARD", "OUTPUT"};
 	struct text t = {0};
 	unsigned int i;
 
 	text_add(&t, "*mangle\n:PREROUTING ACCEPT [0:0]\n");
-	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-		text_add(&t, "-A PREROUTING -m dscp --dscp %u -j MARK --set-mark %s\n", i + 1,
-			 marks[i]);
+	for (i = 0; i < TOPOLOGY_MARKS && !clear; i++)
+		text_add(&t, "-A PREROUTING -m dscp --dscp %u -j MARK --set-mark 0x%x\n", i + 1,
+			 topology_marks[i]);
+	/* Where connections are tracked anyway. */
+	if (nat)
+		text_add(&t, "-A PREROUTING -m dscp --dscp 9 -j CONNMARK --set-mark 0x5\n");
 	text_add(&t, "COMMIT\n*security\n");
 	for (i = 0; i < 3; i++)
 		text_add(&t, ":%s ACCEPT [0:0]\n", hooks[i]);

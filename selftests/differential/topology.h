@@ -51,17 +51,31 @@ unsigned int topology_ifindex(unsigned int ifno);
 
 /* Commands for "ip -batch -" in the host's namespace; @neighbour_pid is a process in the
  * neighbour's. The other for the neighbour's own namespace. Freed by the caller. */
-char *topology_host_commands(int neighbour_pid);
+/* @clear: nothing that keeps packets from being dropped early (docs/placements.md). */
+char *topology_host_commands(int neighbour_pid, bool clear);
 char *topology_neighbour_commands(void);
 
 /* MAC addresses: [0] of the host, [1] of the neighbour, on interface @ifno. */
 void topology_mac(unsigned int ifno, bool neighbour, uint8_t mac[6]);
 
+/* What arrives with DSCP 1, 2 and so on gets these marks. */
+#define TOPOLOGY_MARKS 8
+extern const uint32_t topology_marks[TOPOLOGY_MARKS];
+
 /* Tables other than filter, for iptables-legacy-restore: the marks that arriving packets get from
  * their DSCP and the log behind the filter; with @nat also address translation and NOTRACK. */
-char *topology_tables(bool nat);
+char *topology_tables(bool nat, bool clear);
 
 /* The group that the log goes to. */
 #define TOPOLOGY_NFLOG_GROUP 7
+
+/*
+ * Accounting objects of the host: TOPOLOGY_ACCOUNT0 and so on, and the last one, TOPOLOGY_QUOTA, with a quota of
+ * so many packets.
+ */
+#define TOPOLOGY_ACCOUNTS      5
+#define TOPOLOGY_ACCOUNT       "account"
+#define TOPOLOGY_QUOTA	       "quota"
+#define TOPOLOGY_QUOTA_PACKETS 20
 
 #endif /* DIFFERENTIAL_TOPOLOGY_H */

@@ -206,7 +206,9 @@ int world_send(struct world *w, const struct packet *p, unsigned int n, int *res
 
 int world_reset(struct world *w)
 {
+	struct accounts unused;
 	unsigned int i;
+	int err;
 
 	for (i = 0; i < WORLD_UDP_SOCKETS; i++)
 		empty_socket(w->udp[i]);
@@ -214,5 +216,6 @@ int world_reset(struct world *w)
 	empty_socket(w->raw);
 	nflog_read(w->nflog, NULL);
 	read_wire(w, NULL);
-	return conntrack_flush(w->ct);
+	err = conntrack_flush(w->ct);
+	return err ?: accounts_read(w->ct, &unused);
 }

@@ -2,13 +2,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,7 +68,7 @@ static int restore_tables(int netns, char *tables)
 	return status ? -EIO : 0;
 }
 
-static int build(struct world *w, bool nat)
+static int build(struct world *w, bool nat, bool clear)
 {
 	pid_t sitter;
 	int err;
@@ -80,12 +83,12 @@ static int build(struct world *w, bool nat)
 	if (err)
 		return err;
 	sitter = netns_sitter(w->neighbour_ns);
-	err = run_ip(w->host_ns, topology_host_commands(sitter));
+	err = run_ip(w->host_ns, topology_host_commands(sitter, clear));
 	netns_sitter_end(sitter);
 	if (!err)
 		err = run_ip(w->neighbour_ns, topology_neighbour_commands());
 	if (!err)
-		err = restore_tables(w->host_ns, topology_tables(nat));
+		err = restore_tables(w->host_ns, topology_tables(nat, clear));
 	return err;
 }
 
@@ -168,10 +171,10 @@ static int open_host_sockets(struct world *w)
 	}
 	w->nflog = nflog_open(w->host_ns, TOPOLOGY_NFLOG_GROUP);
 	w->ct = conntrack_open(w->host_ns);
-	return w->nflog < 0 ? w->nflog : w->ct < 0 ? w->ct : 0;
+	return w->nflog < 0 ? w->nflog : w->ct < 0 ? w->ct : accounts_make(w->ct);
 }
 
-int world_open(struct world *w, const char *name, const char *prefix, bool nat)
+int world_open(struct world *w, const char *name, const char *prefix, bool nat, bool clear)
 {
 	char lockfile[64];
 	int err;
@@ -179,7 +182,7 @@ int world_open(struct world *w, const char *name, const char *prefix, bool nat)
 	memset(w, -1, sizeof(*w));
 	w->name = name;
 	w->agent.pid = 0;
-	err = build(w, nat);
+	err = build(w, nat, clear);
 	if (!err)
 		err = open_packet_sockets(w);
 	if (!err)
@@ -190,6 +193,61 @@ int world_open(struct world *w, const char *name, const char *prefix, bool nat)
 	if (err)
 		fprintf(stderr, "cannot build the world \"%s\": %s\n", name, strerror(-err));
 	return err;
+}
+
+/* How many counters a driver has. */
+static uint32_t count_stats(int sk, struct ifreq *ifr)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+
+	ifr->ifr_data = (void *)&info;
+	return ioctl(sk, SIOCETHTOOL, ifr) ? 0 : info.n_stats;
+}
+
+/* The sum of those whose names end in "xdp_drops". */
+static uint64_t xdp_drops(int sk, const char *ifname)
+{
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *stats;
+	struct ifreq ifr = {};
+	uint64_t sum = 0;
+	uint32_t n, i;
+	int err;
+
+	strcpy(ifr.ifr_name, ifname);
+	n = count_stats(sk, &ifr);
+	names = calloc(1, sizeof(*names) + n * ETH_GSTRING_LEN);
+	stats = calloc(1, sizeof(*stats) + n * sizeof(stats->data[0]));
+	*names = (struct ethtool_gstrings){
+		.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_STATS, .len = n};
+	*stats = (struct ethtool_stats){.cmd = ETHTOOL_GSTATS, .n_stats = n};
+	ifr.ifr_data = (void *)names;
+	err = ioctl(sk, SIOCETHTOOL, &ifr);
+	ifr.ifr_data = (void *)stats;
+	err = err ?: ioctl(sk, SIOCETHTOOL, &ifr);
+	for (i = 0; !err && i < n; i++) {
+		const char *name = (char *)names->data + i * ETH_GSTRING_LEN;
+		size_t len = strnlen(name, ETH_GSTRING_LEN);
+
+		if (len >= 9 && !memcmp(name + len - 9, "xdp_drops", 9))
+			sum += stats->data[i];
+	}
+	free(names);
+	free(stats);
+	return sum;
+}
+
+uint64_t world_xdp_drops(const struct world *w)
+{
+	int sk = netns_socket(w->host_ns, AF_INET, SOCK_DGRAM, 0);
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; sk >= 0 && i < TOPOLOGY_IFS; i++)
+		sum += xdp_drops(sk, topology_ifs[i].name);
+	if (sk >= 0)
+		close(sk);
+	return sum;
 }
 
 static void close_fd(int fd)

@@ -34,10 +34,11 @@ extern const uint16_t world_udp_ports[WORLD_UDP_SOCKETS];
  * world_open - build a world
  * @prefix: how iptables is run in it, words of a shell command
  * @nat: with address translation
+ * @clear: as topology_host_commands() has it
  *
  * 0, or -errno having said why; then world_close() takes down what there is.
  */
-int world_open(struct world *w, const char *name, const char *prefix, bool nat);
+int world_open(struct world *w, const char *name, const char *prefix, bool nat, bool clear);
 void world_close(struct world *w);
 
 /* Forget all connections and whatever was seen and not yet read. 0 or -errno. */
@@ -52,6 +53,9 @@ int world_reset(struct world *w);
  */
 int world_send(struct world *w, const struct packet *p, unsigned int n, int *results,
 	       struct events *seen);
+
+/* Frames that XDP has dropped in the host's drivers so far. */
+uint64_t world_xdp_drops(const struct world *w);
 
 /* What the kernel's own ip_tables has in the host, whoever answers the agent. */
 int world_kernel_table(struct world *w, struct table_image *image);

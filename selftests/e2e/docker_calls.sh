@@ -102,10 +102,10 @@ expect "and status says so" in_ebpf host
 same "nat is with the kernel" "$(plain kernel iptables-legacy -t nat -S)" \
 	"$(inside host iptables-legacy -t nat -S)"
 
-expect "the published port is reached through DNAT" can_tcp client 192.0.2.1 8080
+expect "the published port is reached through DNAT" can_tcp client 192.0.2.1 8080 5
 expect "another port of the container is not" cannot can_tcp client 172.17.0.2 81
 expect "nor the published one's neighbour" cannot can_tcp client 192.0.2.1 8081
-expect "the container reaches the outside" can_tcp container 192.0.2.2 7777
+expect "the container reaches the outside" can_tcp container 192.0.2.2 7777 5
 same "the rule of the published port has counted one connection" 1 \
 	"$(filtered host iptables-legacy -L DOCKER -v -n -x | awk '/172.17.0.2/ { print $1 }')"
 

@@ -61,6 +61,10 @@ fails 118 'iptables' "no iptables-legacy on the machine" \
 expect "--help" "$BPFILTER" --help
 expect "--version" "$BPFILTER" --version
 
+status_is_had() {
+	[ -S "$BPFILTER_RUN_DIR/umh.sock" ]
+}
+
 # --- privileges and the kernel -------------------------------------------------------------
 
 cp "$BPFILTER" "$T/bpfilter" && chmod 755 "$T" "$T/bpfilter"
@@ -74,10 +78,18 @@ mkdir "$T/unmounted"
 fails 121 'bpffs|mount' "bpffs cannot be mounted" \
 	env BPFILTER_PIN_DIR="$T/unmounted/pins" "$deny" mount=ENODEV -- "${run[@]}" \
 	iptables-legacy -S
+mkdir "$T/in-use" && touch "$T/in-use/file"
+fails 121 'in use' "no bpffs is mounted on what is in use" \
+	env BPFILTER_PIN_DIR="$T/in-use/pins" "${run[@]}" iptables-legacy -S
+expect "which is still there" test -e "$T/in-use/file"
 fails 122 'BTF' "no BTF" unshare -m --propagation private \
 	sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "${run[@]}" iptables-legacy -S
-fails 123 'kernel|netfilter' "a kernel without netfilter links" \
-	"$deny" prog_type:32=EINVAL -- "${run[@]}" iptables-legacy -S
+"$deny" prog_type:32=EINVAL -- "$BPFILTER" umh --foreground 2>"$T/no-links" &
+lab_jobs+=($!)
+expect "a kernel without netfilter links has tc: the helper starts" within 5 status_is_had
+status_is_had && filtered host iptables-legacy -P FORWARD DROP
+expect "and puts the table there" grep -q 'at the interfaces (tc)' <(status_of host)
+inside host "$BPFILTER" stop >/dev/null
 fails 123 'kernel|seccomp' "a kernel without seccomp notification" \
 	"$deny" seccomp:1=EINVAL seccomp:3=EINVAL -- "${run[@]}" iptables-legacy -S
 
@@ -106,5 +118,23 @@ same "by the kernel" "-P FORWARD DROP" "$(kernel_rules host | grep FORWARD)"
 note "$(kernel_why host)"
 expect "for a reason" test -n "$(kernel_why host)"
 same "and nothing is attached" "" "$(find "$BPFILTER_PIN_DIR" -mindepth 2)"
+
+# --- a match in which kernels differ -------------------------------------------------------
+
+helper_kill TERM
+mss=(-p tcp -m tcpmss --mss 1)
+if inside host iptables-legacy -A OUTPUT "${mss[@]}" && inside host iptables-legacy -F OUTPUT; then
+	expect "where match tcpmss cannot be tried, a table with it is still taken" \
+		inside host "$deny" unshare=EPERM -- "${run[@]}" iptables-legacy -A FORWARD "${mss[@]}"
+	same "by the kernel" "-A FORWARD -p tcp -m tcpmss --mss 1" "$(kernel_rules host | grep -e -A)"
+	expect "for that reason" grep -q 'tcpmss.*could not be tried' <(kernel_why host)
+	expect "others are not asked about it" filtered host iptables-legacy -F FORWARD
+	expect "and are in eBPF" in_ebpf host
+	helper_kill TERM
+	expect "where it can" filtered host iptables-legacy -A FORWARD "${mss[@]}"
+	expect "so is the one with it" in_ebpf host
+else
+	tap_skip "a match in which kernels differ" "no match tcpmss"
+fi
 
 tap_end

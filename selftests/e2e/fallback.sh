@@ -46,10 +46,10 @@ same "mangle too" "$(inside host iptables-legacy -t mangle -S)" "$(ipt -t mangle
 # --- there and back ------------------------------------------------------------------------
 
 inside client ping -q -c 4 -i 0.01 192.0.2.1 >/dev/null
-expect "a rule that cannot be translated is taken" ipt -A FORWARD -p tcp -j REJECT
+expect "a rule that cannot be translated is taken" ipt -A FORWARD -p tcp -j CLASSIFY --set-class 1:2
 expect "and moves the table to the kernel" cannot kernel_is_empty host
 same "as a whole" "$(kernel_rules host)" "$(ipt -S)"
-expect "with the reason in status" grep -q REJECT <(kernel_why host)
+expect "with the reason in status" grep -q CLASSIFY <(kernel_why host)
 same "and its counters" 7 "$(counted ping)"
 inside client ping -q -c 5 -i 0.01 192.0.2.1 >/dev/null
 same "which count on there" 12 "$(counted ping)"
@@ -58,7 +58,7 @@ same "and are the kernel's own" 12 "$(plain host iptables-legacy -L -v -n -x |
 expect "a replace by the kernel's rules is refused as the kernel does" \
 	cannot ipt -A INPUT -p icmp -j no-such-chain
 same "and has changed nothing" "$(kernel_rules host)" "$(ipt -S)"
-expect "without that rule" ipt -D FORWARD -p tcp -j REJECT
+expect "without that rule" ipt -D FORWARD -p tcp -j CLASSIFY --set-class 1:2
 expect "it is in eBPF again" kernel_is_empty host
 expect "as status says" in_ebpf host
 same "with its counters" 12 "$(counted ping)"
@@ -86,8 +86,8 @@ ping=$!
 lab_jobs+=("$ping")
 # shellcheck disable=SC2034
 for i in {1..15}; do
-	ipt -A FORWARD -p tcp -j REJECT
-	ipt -D FORWARD -p tcp -j REJECT
+	ipt -A FORWARD -p tcp -j CLASSIFY --set-class 1:2
+	ipt -D FORWARD -p tcp -j CLASSIFY --set-class 1:2
 done
 kill -INT "$(pgrep -P $ping ping || echo $ping)"
 wait $ping
@@ -103,7 +103,7 @@ same "30 moves: nothing came through that both tables drop" "packets 0" \
 
 # --- namespaces are apart ------------------------------------------------------------------
 
-filtered server iptables-legacy -A INPUT -p tcp -j REJECT
+filtered server iptables-legacy -A FORWARD -p tcp -j CLASSIFY --set-class 1:2
 expect "another namespace's table is with the kernel" cannot kernel_is_empty server
 expect "and this one's is not" kernel_is_empty host
 filtered client iptables-legacy -P FORWARD DROP
@@ -131,7 +131,7 @@ plain client iptables-legacy $outside
 mine=$(filtered client iptables-legacy -S)
 expect "status tells of rules set outside" says 'ip_tables has rules too' "$BPFILTER" status
 expect "a table that ip_tables would have to take is refused" \
-	cannot filtered client iptables-legacy -A INPUT -j REJECT
+	cannot filtered client iptables-legacy -A FORWARD -j CLASSIFY --set-class 1:2
 expect "so is a detach" cannot inside client "$BPFILTER" detach
 expect "with the reason" says 'rules of its own' detach_client
 expect "nothing of them is lost" says "$outside" plain client iptables-legacy -S

@@ -32,7 +32,7 @@ table() {
 	2) for ((i = 0; i < 1500; i++)); do
 		echo "-A pad -s 10.$((i % 7)).$((i / 256)).$((i % 256))/32 -p tcp -j DROP"
 	   done ;;
-	3) echo '-A pad -p tcp -j REJECT --reject-with icmp-port-unreachable' ;;
+	3) echo '-A FORWARD -p tcp -j CLASSIFY --set-class 1:2' ;;
 	esac
 	echo COMMIT
 }
@@ -221,6 +221,25 @@ wait_gone() {
 	return 1
 }
 
+# What status says of one.
+status_of() {
+	"$BPFILTER" status | sed -n "/^$lab-$1 /,/^\$/p"
+}
+
+keeps_spare() {
+	status_of "$1" | grep -q 'kept a while for the next replace'
+}
+
+wait_no_spare() {
+	local i
+
+	for ((i = 0; i < $2 * 10; i++)); do
+		keeps_spare "$1" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 # One that does not wait half a minute before it looks.
 helper_kill TERM
 in_background "$BPFILTER" umh --foreground --idle=2
@@ -229,6 +248,14 @@ netns gone
 filtered gone iptables-legacy -P INPUT DROP
 ino=$(inode gone)
 expect "pins bear the number of their namespace" stays gone
+filtered gone iptables-legacy -A INPUT -p tcp --dport 1 -j ACCEPT
+before=$(filtered gone iptables-legacy -S)
+filtered gone iptables-legacy -A INPUT -p tcp --dport 2 -j ACCEPT
+filtered gone iptables-legacy -D INPUT -p tcp --dport 2 -j ACCEPT
+expect "a rule more and less is the program of before" grep -q 'of data alone' <(status_of gone)
+expect "which takes memory" keeps_spare gone
+expect "for a while" wait_no_spare gone 10
+same "the table stays" "$before" "$(filtered gone iptables-legacy -S)"
 ip netns del "$lab-gone"
 expect "they are gone soon after their namespace" wait_gone "$ino" 5
 netns gone

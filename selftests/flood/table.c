@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/netfilter/x_tables.h>
-#include <linux/netfilter/xt_length.h>
+#include <linux/netfilter/xt_helper.h>
 #include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
 
@@ -71,7 +71,7 @@ static void add_port_rule(struct builder *b, unsigned int class, int verdict)
 	struct ipt_entry *e = add_entry(b);
 	struct xt_udp *udp;
 	struct xt_state_info *state;
-	struct xt_length_info *length;
+	struct xt_helper_info *helper;
 
 	e->ip.proto = IPPROTO_UDP;
 	udp = add_match(e, "udp", sizeof(*udp));
@@ -79,13 +79,14 @@ static void add_port_rule(struct builder *b, unsigned int class, int verdict)
 	udp->dpts[0] = udp->dpts[1] = CLASS_PORT(class);
 	/*
 	 * Conntrack comes and goes with the foreign table: the kernel throws away what is held when
-	 * conntrack's hooks go.
+	 * conntrack's hooks go. A name without end is left to ip_tables, and no packet is of it.
 	 */
 	if (b->foreign) {
 		state = add_match(e, "state", sizeof(*state));
 		state->statemask = UINT32_MAX;
-		length = add_match(e, "length", sizeof(*length));
-		length->max = 65535;
+		helper = add_match(e, "helper", sizeof(*helper));
+		helper->invert = 1;
+		memset(helper->name, 'x', sizeof(helper->name));
 	}
 	end_entry(b, e, verdict);
 }

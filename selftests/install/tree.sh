@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# tree.sh DIR - make DIR/tree, a small Debian 12 with what builds bpfilter and its module and runs it
+# tree.sh DIR - make DIR/tree, a small Debian 12 with what builds bpfilter, its module and packages, and
+# runs them
 #
 # Nothing is done if it is there, made by the same script. The archive is the one that this machine already uses.
 
@@ -33,9 +34,10 @@ unshare --mount --propagation private bash -eu -c '
 	chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C \
 		bash -eu -c "
 			apt-get -o Dpkg::Use-Pty=0 -qq -y --no-install-recommends install \
-				gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev \
+				gcc libc6-dev make pkg-config libbpf-dev libnl-3-dev libpcap-dev \
 				dkms linux-headers-amd64 kmod openssl man-db bash-completion \
-				systemd iptables procps
+				systemd iptables procps iproute2 iputils-ping \
+				build-essential debhelper dh-dkms lintian
 			apt-get clean
 			# As the package of the kernel itself would have done.
 			for k in /lib/modules/*; do depmod \${k##*/}; done

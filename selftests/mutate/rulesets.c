@@ -81,9 +81,66 @@ static const struct {
 	 "-A FORWARD -j m\n-A OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark 0xff/0xf\n"
 	 "-A m -s 1.2.3.4 -j MARK --and-mark 0\n-A m -m comment --comment x -j MARK --xor-mark 7\n"
 	 "COMMIT\n"},
+	{"headers",
+	 "*filter\n-A INPUT -m iprange --src-range 10.0.0.1-10.0.0.9 ! --dst-range 1.0.0.0-2.0.0.0 "
+	 "-j DROP\n"
+	 "-A INPUT -m length ! --length 100:200 -j ACCEPT\n-A FORWARD -m ttl --ttl-lt 5 -j DROP\n"
+	 "-A INPUT -m ttl ! --ttl-eq 64 -j ACCEPT\n-A OUTPUT -m ttl --ttl-gt 3 -j ACCEPT\n"
+	 "-A INPUT -m dscp --dscp 63 -j ACCEPT\n-A INPUT -m dscp ! --dscp 1 -j ACCEPT\n"
+	 "-A INPUT -m tos --tos 0x10/0x3f -j ACCEPT\n-A INPUT -m pkttype --pkt-type multicast\n"
+	 "-A INPUT -p tcp -m ecn --ecn-tcp-cwr ! --ecn-tcp-ece ! --ecn-ip-ect 2 -j ACCEPT\n"
+	 "-A INPUT -m ecn --ecn-ip-ect 1\n-A INPUT -m cpu ! --cpu 3\n"
+	 "-A FORWARD -m mac ! --mac-source 02:00:00:00:00:01 -j DROP\nCOMMIT\n"},
+	{"transports", "*filter\n-A INPUT -p sctp -m sctp --sport 1:5 ! --dport 7 -j ACCEPT\n"
+		       "-A INPUT -p dccp -m dccp ! --sport 1 --dport 7:9 -j ACCEPT\n"
+		       "-A INPUT -p tcp -m tcpmss ! --mss 536:65535 -j DROP\n"
+		       "-A INPUT -p esp -m esp --espspi 5:70000 -j ACCEPT\n"
+		       "-A INPUT -p ah -m ah ! --ahspi 7 -j ACCEPT\n"
+		       "-A INPUT -p ipcomp -m ipcomp --ipcompspi 1:2 -j ACCEPT\nCOMMIT\n"},
+	{"senders-and-numbers",
+	 "*filter\n-A OUTPUT -m owner --uid-owner 0-5 ! --gid-owner 7 --socket-exists -j ACCEPT\n"
+	 "-A OUTPUT -m owner ! --socket-exists -j DROP\n-A INPUT -m quota --quota 5000 -j ACCEPT\n"
+	 "-A INPUT -m statistic --mode random --probability 0.5 -j DROP\n"
+	 "-A INPUT -m statistic --mode nth ! --every 5 --packet 2 -j DROP\n"
+	 "-A INPUT -m connmark ! --mark 0x5/0xff -j DROP\nCOMMIT\n"},
+	{"bridges",
+	 "*filter\n-A FORWARD -m physdev --physdev-in tap0 ! --physdev-out eth+ -j DROP\n"
+	 "-A FORWARD -m physdev --physdev-is-bridged ! --physdev-is-in -j ACCEPT\n"
+	 "-A INPUT -m physdev ! --physdev-is-out --physdev-in br+ -j DROP\n"
+	 "-A OUTPUT -m physdev --physdev-is-bridged --physdev-out tap1 -j DROP\nCOMMIT\n"},
+	{"groups", "*filter\n-A FORWARD -m devgroup --src-group 3 ! --dst-group 1/0x3 -j DROP\n"
+		   "-A INPUT -m devgroup ! --src-group 0 -j DROP\n"
+		   "-A OUTPUT -m devgroup --dst-group 9 -j ACCEPT\nCOMMIT\n"},
+	{"ipsec",
+	 "*filter\n-A INPUT -m policy --dir in --pol none -j DROP\n"
+	 "-A FORWARD -m policy --dir out --pol ipsec ! --reqid 5 --proto esp -j ACCEPT\n"
+	 "-A OUTPUT -m policy --dir out --pol ipsec --strict --mode tunnel --tunnel-src 10.0.0.1 "
+	 "--tunnel-dst 10.0.0.0/8 --next --spi 7 -j ACCEPT\nCOMMIT\n"},
+	{"effects",
+	 "*filter\n:r - [0:0]\n-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n"
+	 "-A INPUT -j REJECT --reject-with icmp-net-unreachable\n-A FORWARD -j r\n"
+	 "-A OUTPUT -p udp -j REJECT --reject-with icmp-proto-unreachable\n"
+	 "-A r -j LOG --log-prefix \"a prefix of 28 characters.. \" --log-level 7\n"
+	 "-A r -p tcp -m tcp --dport 80 -j LOG --log-tcp-sequence --log-tcp-options --log-uid\n"
+	 "-A r -j LOG --log-ip-options --log-macdecode\n-A r -j NFLOG --nflog-group 65535\n"
+	 "-A r -j NFLOG --nflog-prefix x --nflog-size 64 --nflog-threshold 3\n"
+	 "-A r -s 10.0.0.0/8 -j REJECT --reject-with icmp-admin-prohibited\n"
+	 "-A r -j REJECT --reject-with icmp-host-prohibited\nCOMMIT\n"},
+	{"connection-marks",
+	 "*filter\n:m - [0:0]\n-A INPUT -j CONNMARK --set-mark 0x1234\n"
+	 "-A INPUT -p udp -m connmark --mark 1 -j CONNMARK --save-mark --nfmask 0xf --ctmask 0xf0\n"
+	 "-A FORWARD -j m\n-A OUTPUT -d 10.0.0.0/8 -j CONNMARK --restore-mark --mask 7\n"
+	 "-A m -s 1.2.3.4 -j CONNMARK --set-xmark 7/9 --left-shift-mark 3\n"
+	 "-A m -m comment --comment x -j CONNMARK --save-mark --right-shift-mark 31\nCOMMIT\n"},
+	{"takers",
+	 "*filter\n:s - [0:0]\n-A INPUT -p tcp -m tcp --syn -j TCPMSS --set-mss 536\n"
+	 "-A INPUT -p tcp -j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460\n"
+	 "-A FORWARD -p tcp -m tcp --dport 80 -j s\n-A s -p tcp -m tcp --dport 80 -j SYNPROXY\n"
+	 "-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu\n"
+	 "-A OUTPUT -p tcp -m tcp --tcp-flags SYN SYN -j TCPMSS --clamp-mss-to-pmtu\nCOMMIT\n"},
 	{"queue-and-unknown",
-	 "*filter\n-A INPUT -p tcp -m tcp --dport 1 -j QUEUE\n-A INPUT -m ttl --ttl-eq 1 -j DROP\n"
-	 "-A FORWARD -m length --length 1:2 -j ACCEPT\n-A OUTPUT -j LOG\nCOMMIT\n"},
+	 "*filter\n-A INPUT -p tcp -m tcp --dport 1 -j QUEUE\n-A INPUT -j AUDIT --type drop\n"
+	 "-A FORWARD -m u32 --u32 0=1 -j ACCEPT\n-A OUTPUT -j CLASSIFY --set-class 1:2\nCOMMIT\n"},
 };
 
 int ruleset_restore(const char *text)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * support - print the registry as the tables that README.md shows: matches, or with the argument
- * "targets" those
+ * support matches|targets|constants|structures - print a table that a document shows: the registry's matches
+ * and targets (README.md), the device's constants and structures (device-protocol.md)
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "device.h"
 #include "ext.h"
 
 /* What a line of the table needs of an extension. */
@@ -58,9 +59,17 @@ static void print_table(const char *kind, bool (*at)(unsigned int i, struct exte
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "targets"))
-		print_table("target", target_at);
-	else
+	const char *table = argc == 2 ? argv[1] : "";
+
+	if (!strcmp(table, "matches"))
 		print_table("match", match_at);
+	else if (!strcmp(table, "targets"))
+		print_table("target", target_at);
+	else if (!strcmp(table, "constants"))
+		device_constants();
+	else if (!strcmp(table, "structures"))
+		device_structures();
+	else
+		return 2;
 	return 0;
 }

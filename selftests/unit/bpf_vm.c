@@ -59,6 +59,9 @@ static bool alu(uint64_t *dst, int op, uint64_t src, bool is64)
 	case BPF_DIV:
 		d = s ? d / s : 0;
 		break;
+	case BPF_MOD:
+		d = s ? d % s : d;
+		break;
 	case BPF_OR:
 		d |= s;
 		break;
@@ -73,6 +76,9 @@ static bool alu(uint64_t *dst, int op, uint64_t src, bool is64)
 		break;
 	case BPF_RSH:
 		d >>= shift;
+		break;
+	case BPF_ARSH:
+		d = is64 ? (uint64_t)((int64_t)d >> shift) : (uint32_t)((int32_t)d >> shift);
 		break;
 	case BPF_MOV:
 		d = s;
@@ -130,6 +136,10 @@ static bool atomic(struct bpf_vm *vm, const struct bpf_insn *i, uint64_t *r)
 	case BPF_ADD:
 		store(p, size, old + r[i->src_reg]);
 		return true;
+	case BPF_ADD | BPF_FETCH:
+		store(p, size, old + r[i->src_reg]);
+		r[i->src_reg] = old;
+		return true;
 	case BPF_XCHG:
 		store(p, size, r[i->src_reg]);
 		r[i->src_reg] = old;
@@ -174,6 +184,8 @@ static uint64_t helper(struct bpf_vm *vm, int id, const uint64_t *r)
 		}
 		memcpy((void *)r[1], (void *)r[3], r[2]);
 		return 0;
+	case BPF_FUNC_get_prandom_u32:
+		return vm->random(vm->arg);
 	case BPF_FUNC_get_smp_processor_id:
 		return BPF_VM_CPU;
 	case BPF_FUNC_loop: /* times, function, context, flags */
@@ -238,9 +250,12 @@ static bool step(struct bpf_vm *vm, uint32_t *pc, uint64_t *r)
 		store(d, size, (int64_t)i->imm);
 		return true;
 	case BPF_LD:
-		*dst = i->src_reg == BPF_PSEUDO_FUNC
-			       ? (uint64_t)(*pc + i->imm)
-			       : (uint32_t)i->imm | (uint64_t)(uint32_t)i[1].imm << 32;
+		if (i->src_reg == BPF_PSEUDO_MAP_VALUE)
+			*dst = (uintptr_t)vm->map_values[i->imm];
+		else
+			*dst = i->src_reg == BPF_PSEUDO_FUNC
+				       ? (uint64_t)(*pc + i->imm)
+				       : (uint32_t)i->imm | (uint64_t)(uint32_t)i[1].imm << 32;
 		(*pc)++;
 		return true;
 	default:

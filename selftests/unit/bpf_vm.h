@@ -6,14 +6,21 @@
 #ifndef BPF_VM_H
 #define BPF_VM_H
 
+/* Before the kernel's headers, which then leave out what these have. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "asm.h"
+#include "program.h"
 
 /**
  * struct bpf_vm - a program and its world
  * @packet: from the IP header; what bpf_dynptr_read(), bpf_dynptr_slice() and
  *	bpf_skb_load_bytes() see
+ * @map_values: the elements of maps that have but one, by the map's number
  * @probed: bytes that bpf_probe_read_kernel() was asked for last
  * @jiffies: called for each bpf_jiffies64()
+ * @random: called for each bpf_get_prandom_u32()
  * @before_cmpxchg: another CPU gets in; may be NULL
  * @steps: instructions run so far; running ends with BPF_VM_STUCK beyond some millions
  */
@@ -21,8 +28,10 @@ struct bpf_vm {
 	const struct bf_asm *a;
 	const uint8_t *packet;
 	uint32_t packet_len;
+	const void *map_values[BF_NR_MAPS];
 	uint32_t probed;
 	uint64_t (*jiffies)(void *arg);
+	uint32_t (*random)(void *arg);
 	void (*before_cmpxchg)(void *arg, const void *where);
 	void *arg;
 	uint64_t steps;

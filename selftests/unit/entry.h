@@ -14,12 +14,13 @@
 #include "ext.h"
 #include "table.h"
 
-/* A rule that grows: matches are appended, the target is not looked at. */
+/* A rule that grows: matches are appended, the target is not looked at. @kernel: as in struct bf_rule */
 struct entry {
 	union {
 		struct ipt_entry e;
-		uint64_t space[128];
+		uint64_t space[640]; /* some matches have kilobytes */
 	};
+	const struct bf_kernel *kernel;
 };
 
 static inline void entry_init(struct entry *t)
@@ -57,7 +58,7 @@ static inline int entry_answer(void *arg, const struct bf_cond *cond)
 /* The result of the rule for a key; -1 if it cannot be compiled. */
 static inline int entry_eval(const struct entry *t, const uint32_t *key, struct answer *answer)
 {
-	struct bf_rule r = {};
+	struct bf_rule r = {.kernel = t->kernel};
 	int result;
 
 	bf_compile_rule(&r, &t->e);
@@ -72,7 +73,7 @@ static inline int entry_check(const struct entry *t, const char *name, uint8_t r
 {
 	const struct bf_match *m = bf_match_find(name, revision);
 	struct bf_why why = {};
-	int err = m->check ? m->check(&t->e, data, hooks, &why) : 0;
+	int err = bf_match_check(m, &t->e, data, hooks, &why);
 
 	/* What is refused is explained. */
 	return err && !*why.text ? -999 : err;

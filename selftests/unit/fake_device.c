@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "fake_device.h"
+#include "faults.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -362,6 +363,15 @@ static bool is_ours(int netns)
 	return !fstat(fake.netns, &ours) && !fstat(netns, &theirs) && ours.st_ino == theirs.st_ino;
 }
 
+static int get_questions(struct bpfilter_questions *arg)
+{
+	if (!is_ours(arg->netns))
+		return fail(EXDEV);
+	arg->failed = fake.questions_error ? arg->nr - 1 : arg->nr;
+	dev.seen.questions = *arg;
+	return fake.questions_error ? fail(fake.questions_error) : dup(fake.netns);
+}
+
 static int control(unsigned long cmd, void *arg)
 {
 	struct bpfilter_ns *ns = arg;
@@ -373,13 +383,21 @@ static int control(unsigned long cmd, void *arg)
 	case BPFILTER_IOC_NETNS:
 		return get_netns(*(uint64_t *)arg);
 	case BPFILTER_IOC_NS_SET:
-		if (is_ours(ns->netns))
+		if (is_ours(ns->netns)) {
 			dev.seen.flags = ns->flags & ~BPFILTER_NS_KEEP;
+			dev.seen.ns = *ns;
+		}
 		return 0;
 	case BPFILTER_IOC_NS_GET:
 		ns->flags = is_ours(ns->netns) ? dev.seen.flags : 0;
 		ns->prog = 0;
+		ns->asking = 77;
+		ns->want = 88;
 		return 0;
+	case BPFILTER_IOC_QUESTIONS:
+		return get_questions(arg);
+	case BPFILTER_IOC_QUESTIONS_NOW:
+		return is_ours(*(int32_t *)arg) ? dup(fake.netns) : fail(ENOENT);
 	case BPFILTER_IOC_SYNC:
 		dev.seen.syncs++;
 		return 0;
@@ -399,7 +417,7 @@ int __wrap_ioctl(int fd, unsigned long cmd, void *arg)
 	int ret;
 
 	if (fd < 0 || fd != dev.event)
-		return __real_ioctl(fd, cmd, arg);
+		return faults_hit(FAULT_CALL, "ioctl") ? -1 : __real_ioctl(fd, cmd, arg);
 	if (interrupted())
 		return -1;
 	pthread_mutex_lock(&dev.lock);

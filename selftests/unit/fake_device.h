@@ -24,6 +24,7 @@
  * @grow: so many times the next request is another, longer one between FIONREAD and read(2)
  * @reply_error: an errno for the next write(2)
  * @stop_error: an errno for STOP
+ * @questions_error: an errno for QUESTIONS, of the last one; 0: a descriptor of the namespace stands for them
  */
 struct fake_device {
 	bool loaded;
@@ -33,12 +34,15 @@ struct fake_device {
 	int interrupts, grow;
 	int reply_error;
 	int stop_error;
+	int questions_error;
 };
 
 /* State of the fake, to be looked at. */
 struct fake_seen {
 	unsigned int opened, closed, ready, stopped, syncs;
 	uint32_t flags, flags_at_ready;
+	struct bpfilter_ns ns;
+	struct bpfilter_questions questions;
 };
 
 /* The answer to a set that had been read when the device was closed; the module's is -EAGAIN. */

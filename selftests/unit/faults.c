@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -101,7 +102,7 @@ WRAP(FAULT_CALL, -ENOMEM, int, btf__add_func,
 WRAP(FAULT_CALL, -ENOMEM, int, btf__add_func_proto, (struct btf * btf, int ret), (btf, ret))
 WRAP(FAULT_CALL, NULL, struct btf *, btf__load_vmlinux_btf, (void), ())
 
-WRAP(FAULT_CALL, MAP_FAILED, void *, mmap,
+WRAP(FAULT_CALL | FAULT_CHANGE, MAP_FAILED, void *, mmap,
      (void *addr, size_t len, int prot, int flags, int fd, off_t off),
      (addr, len, prot, flags, fd, off))
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, long, syscall,
@@ -122,6 +123,15 @@ WRAP(FAULT_CALL | FAULT_CHANGE, -1, ssize_t, sendmsg, (int sk, const struct msgh
      (sk, msg, flags))
 WRAP(FAULT_CALL, -1, ssize_t, recv, (int sk, void *buf, size_t len, int flags),
      (sk, buf, len, flags))
+
+/* Those of umh/trial.c, for its own test alone; ioctl is in fake_device.c. */
+WRAP(FAULT_CALL, -1, int, unshare, (int flags), (flags))
+WRAP(FAULT_CALL, ENOMEM, int, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attr, void *(*main)(void *), void *arg),
+     (thread, attr, main, arg))
+WRAP(FAULT_CALL, -1, ssize_t, sendto,
+     (int sk, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len),
+     (sk, buf, len, flags, to, to_len))
 
 /* These two are not expected to fail; but a process can end before them. */
 int __real_unlink(const char *path) __attribute__((weak));

@@ -19,11 +19,17 @@ enum { RULE, POLICY };
 /* The switch and three links: what a namespace with a table of ours at links has pinned. */
 #define PINS 4
 
+/* Four more maps, and two links at the loopback: what one with a table at tc has. */
+#define EDGE_PINS 7
+
 enum table_kind {
 	PLAIN,
+	ALIKE,	  /* the same but for a name, so that its program is that of PLAIN */
 	FOREIGN,  /* with a match that is not translated */
 	STATEFUL, /* with one that needs conntrack */
+	ASKING,	  /* with a question to the kernel, of which the answer is yes */
 	LARGE,	  /* with so many more rules, for TCP, that it becomes records */
+	WORDY,	  /* the same with comments of which none is like another */
 };
 
 /* One rule in INPUT, for UDP, with this verdict. */
@@ -34,6 +40,7 @@ enum life_hooks {
 	LINKS,		  /* netfilter links, and no module */
 	LINKS_AND_MODULE, /* a module, which is told of what happens at links */
 	MODULE,		  /* a module and no links */
+	INTERFACES,	  /* links, no module; tables are to be at tc */
 };
 
 /**
@@ -65,6 +72,9 @@ void life_close(struct life *l);
 
 /* It is killed: after the switch of a move, and before ip_tables was emptied. 0 or -errno. */
 int life_interrupt(struct life *l);
+
+/* Without the interfaces. */
+void life_status(struct life *l, struct bf_filter_status *status);
 
 /* Replaces the table in force, as iptables would. 0 or -errno; @old may be NULL. */
 int life_replace(struct life *l, struct blob *b, struct xt_counters **old);
@@ -103,6 +113,9 @@ bool life_set(struct life *l, const struct state *s);
  * happens to packets is all that is looked at.
  */
 bool life_is(struct life *l, const struct state *s);
+
+/* The same where the table was to be at the interfaces and is at links. */
+bool life_is_at_links(struct life *l, const struct state *s);
 
 /*
  * With nobody serving, and where all tables drop: is there one? And if ip_tables' is empty, does the module know

@@ -35,7 +35,8 @@ static uint64_t now_ns(void)
 }
 
 static int load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_form form,
-		const struct bf_kernel *kernel, struct bf_loaded **loaded, struct bf_why *why)
+		const struct bf_kernel *kernel, const int *stage, struct bf_loaded **loaded,
+		struct bf_why *why)
 {
 	struct bf_table *table = blob_table(b);
 	uint64_t started = now_ns();
@@ -47,7 +48,7 @@ static int load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum b
 		return -EINVAL;
 	err = bf_compile(table, kernel, attach, form, bf_env_jiffies(s->env), &program, why);
 	if (!err) {
-		err = bf_load(table, program, kernel->cpus, started, loaded, why);
+		err = bf_load(table, program, stage, kernel->cpus, started, loaded, why);
 		bf_program_free(program);
 	}
 	if (err)
@@ -61,7 +62,16 @@ int run_load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_f
 	struct bf_kernel kernel;
 
 	bf_env_kernel(s->env, &kernel);
-	return load(s, b, attach, form, &kernel, loaded, why);
+	return load(s, b, attach, form, &kernel, NULL, loaded, why);
+}
+
+int run_load_staged(struct sandbox *s, struct blob *b, enum bf_form form, const int *stage,
+		    struct bf_loaded **loaded, struct bf_why *why)
+{
+	struct bf_kernel kernel;
+
+	bf_env_kernel(s->env, &kernel);
+	return load(s, b, BF_ATTACH_LINK, form, &kernel, stage, loaded, why);
 }
 
 /*
@@ -75,10 +85,10 @@ static int load_paged(struct sandbox *s, struct blob *b, struct bf_loaded **load
 
 	bf_env_kernel(s->env, &kernel);
 	kernel.skb_data_len = kernel.skb_len;
-	return load(s, b, BF_ATTACH_LINK, BF_FORM_RECORDS, &kernel, loaded, why);
+	return load(s, b, BF_ATTACH_LINK, BF_FORM_RECORDS, &kernel, NULL, loaded, why);
 }
 
-static int run(int prog, const struct packet *p)
+int run_program(int prog, const struct packet *p)
 {
 	struct hook_state state = {.hook = p->hook, .pf = NFPROTO_IPV4};
 	uint8_t frame[ETH_HLEN + PACKET_MAX] = {[12] = ETH_P_IP >> 8, [13] = ETH_P_IP & 0xff};
@@ -101,7 +111,7 @@ static int run_marked(const struct run *r, const struct bf_loaded *loaded, const
 	if (loaded->attach == BF_ATTACH_MODULE)
 		return teller_run(&r->teller, loaded->prog, loaded->want, p, mark, 1, NULL);
 	*mark = p->mark;
-	return run(loaded->prog, p);
+	return run_program(loaded->prog, p);
 }
 
 int run_packet(const struct run *r, const struct bf_loaded *loaded, const struct packet *p)
@@ -131,7 +141,7 @@ static int has_device(const struct bf_kernel *k, uint32_t offset, const struct p
 
 	if (prog < 0)
 		return -errno;
-	ret = run(prog, p);
+	ret = run_program(prog, p);
 	close(prog);
 	return ret;
 }
@@ -196,7 +206,8 @@ static int expected(const struct bf_table *t, const struct packet *p, uint32_t *
 	memset(counters, 0, t->num_entries * sizeof(*counters));
 	packet_key(p, key);
 	verdict = walk(t, p->hook, key, decide, (void *)p, counters);
-	*mark = key[BF_MARK];
+	/* Or it gets it behind the program. */
+	*mark = t->connection_marks ? p->mark : key[BF_MARK];
 	return verdict;
 }
 
@@ -300,7 +311,8 @@ static uint32_t max_cost(struct blob *b)
 	struct bf_rules rules = {};
 	uint32_t cost = 0;
 
-	if (table && !bf_rules_make(&rules, table, NULL) && !bf_rules_measure(&rules))
+	if (table && !bf_rules_make(&rules, table, BF_ATTACH_LINK, NULL, NULL) &&
+	    !bf_rules_measure(&rules, NULL))
 		cost = rules.max_cost;
 	bf_rules_free(&rules);
 	bf_table_free(table);

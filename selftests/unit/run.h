@@ -21,6 +21,10 @@
 int run_load(struct sandbox *s, struct blob *b, enum bf_attach attach, enum bf_form form,
 	     struct bf_loaded **loaded, struct bf_why *why);
 
+/* The same at links, with these maps from BF_MAP_NOTES on, for a table with effects or questions. */
+int run_load_staged(struct sandbox *s, struct blob *b, enum bf_form form, const int *stage,
+		    struct bf_loaded **loaded, struct bf_why *why);
+
 /*
  * Which interfaces a packet has in a hook of a test run: the kernel gives it the loopback, but
  * not in all versions where one would expect it (verify_and_copy_hook_state() of
@@ -71,6 +75,9 @@ bool run_without_links(void);
 /* As sandbox_enter(). */
 int run_begin(struct run *r);
 void run_end(struct run *r);
+
+/* Run a program for netfilter links on a packet. What it returned, or -errno. */
+int run_program(int prog, const struct packet *p);
 
 /* Run the program on a packet. What it returned, or -errno. */
 int run_packet(const struct run *r, const struct bf_loaded *loaded, const struct packet *p);

@@ -6,6 +6,7 @@
 #define SANDBOX_H
 
 #include <sys/types.h>
+#include <unistd.h>
 
 struct bf_env;
 
@@ -31,6 +32,12 @@ struct sandbox {
  */
 int sandbox_enter(struct sandbox *s);
 void sandbox_leave(struct sandbox *s);
+
+/*
+ * In a FIXTURE_SETUP: the test is skipped, for the reason in @why. If it merely returned, the harness
+ * would run the test on what is not there; 255 is how the harness's own process says that it was skipped.
+ */
+#define SANDBOX_SKIP(s) SKIP(_exit(255), "%s", (s)->why)
 
 /* Open file descriptors of this process, to find those that were left. */
 unsigned int open_descriptors(void);

@@ -76,14 +76,17 @@ static uint8_t type_of(uint32_t addr)
 	return addr >> 28 == 14 ? 5 /* RTN_MULTICAST */ : 1 /* RTN_UNICAST */;
 }
 
-static void tell(struct bpfilter_packet *told, const struct packet *p, uint32_t want)
+static void tell(const struct teller *t, const struct packet *p, uint32_t want)
 {
+	struct bpfilter_packet *told = t->packet;
 	uint32_t key[BF_NR_FIELDS];
 	unsigned int dir, dev;
 
 	packet_key(p, key);
 	memset(told, NONSENSE, sizeof(*told));
 	memcpy(told, key, 4 * (want & BPFILTER_WANT_CT ? BF_NR_FIELDS : BF_CT_STATE));
+	memcpy(told->known, t->known, sizeof(told->known));
+	memcpy(told->yes, t->yes, sizeof(told->yes));
 	/* In a test run the Ethernet header is part of the packet. */
 	told->thoff = ETH_HLEN + (p->data[0] & 15) * 4;
 	for (dir = 0; dir < 2; dir++)
@@ -105,9 +108,11 @@ int teller_run(const struct teller *t, int prog, uint32_t want, const struct pac
 	int ret;
 
 	memcpy(frame + ETH_HLEN, p->data, p->len);
-	tell(t->packet, p, want);
+	tell(t, p, want);
 	ret = test_run(prog, &opts);
 	*mark = out.mark;
+	if (t->notes)
+		memcpy(t->notes, &out.cb[2], 3 * sizeof(*t->notes));
 	if (ns)
 		*ns = opts.duration;
 	return ret;

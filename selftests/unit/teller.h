@@ -14,10 +14,13 @@
  * struct teller - the packet that is told of
  * @packet: the kernel's memory, mapped into ours
  * @address: the same, seen from the kernel
+ * @known, @yes: what the packet is told to know of questions
  */
 struct teller {
 	struct bpfilter_packet *packet;
 	uint64_t address;
+	uint32_t *notes; /* if not NULL, receives cb[2] to cb[4], which are 0 to begin with */
+	uint32_t known[BPFILTER_QUESTIONS_MAX / 32], yes[BPFILTER_QUESTIONS_MAX / 32];
 };
 
 /* 0 or -errno. */

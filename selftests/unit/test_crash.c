@@ -25,7 +25,7 @@
 FIXTURE(crash)
 {
 	struct life l;
-	struct blob one, two, foreign;
+	struct blob one, two, alike, foreign;
 };
 
 FIXTURE_VARIANT(crash)
@@ -45,17 +45,22 @@ FIXTURE_VARIANT_ADD(crash, module){
 	.hooks = MODULE,
 };
 
+FIXTURE_VARIANT_ADD(crash, interfaces){
+	.hooks = INTERFACES,
+};
+
 FIXTURE_SETUP(crash)
 {
 	int err = life_begin(&self->l, variant->hooks);
 
-	memset(&self->one, 0, 3 * sizeof(self->one));
+	memset(&self->one, 0, 4 * sizeof(self->one));
 	if (err == 1)
 		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	freopen("/dev/null", "w", stderr);
 	table_make(&self->one, PLAIN, BLOB_DROP);
 	table_make(&self->two, STATEFUL, BLOB_DROP);
+	table_make(&self->alike, ALIKE, BLOB_DROP);
 	table_make(&self->foreign, FOREIGN, BLOB_DROP);
 }
 
@@ -64,14 +69,30 @@ FIXTURE_TEARDOWN(crash)
 	life_end(&self->l);
 	blob_free(&self->one);
 	blob_free(&self->two);
+	blob_free(&self->alike);
 	blob_free(&self->foreign);
+}
+
+static bool reused(struct life *l)
+{
+	struct bf_filter_status status;
+
+	life_status(l, &status);
+	return status.reused;
+}
+
+/* Tables come to the interfaces, and go, by way of links. */
+static bool is_somewhere(struct life *l, const struct state *s)
+{
+	return life_is(l, s) || (l->hooks == INTERFACES && life_is_at_links(l, s));
 }
 
 /*
  * A helper that replaces the table, or detaches, and is killed before change number @n. True if
- * it was.
+ * it was. @spare: it has replaced tables before, and has a program whose maps can take this one.
  */
-static bool killed_at(struct life *l, struct blob *table, bool at_module, unsigned int n)
+static bool killed_at(struct life *l, struct blob *table, bool at_module, struct blob *spare,
+		      unsigned int n)
 {
 	int status = -1;
 	pid_t pid;
@@ -83,12 +104,14 @@ static bool killed_at(struct life *l, struct blob *table, bool at_module, unsign
 		if (life_open(l))
 			_exit(1);
 		life_prefer(l, at_module);
+		if (spare && (life_replace(l, spare, NULL) || life_replace(l, spare, NULL)))
+			_exit(1);
 		faults_arm_death(FAULT_CHANGE, n);
 		if (table)
 			life_replace(l, table, NULL);
 		else
 			bf_filter_detach(l->f, &l->why);
-		_exit(FINISHED);
+		_exit(reused(l) == !!spare ? FINISHED : 1);
 	}
 	waitpid(pid, &status, 0);
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != FINISHED))
@@ -97,8 +120,8 @@ static bool killed_at(struct life *l, struct blob *table, bool at_module, unsign
 }
 
 /* @table: the one that replaces that of @before and leads to @after, or NULL for a detach. */
-static bool survives(struct life *l, const struct state *before, struct blob *table,
-		     const struct state *after)
+static bool survives_with(struct life *l, const struct state *before, struct blob *table,
+			  const struct state *after, bool spare)
 {
 	unsigned int n, early = 0;
 	bool killed;
@@ -108,7 +131,7 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 
 		if (!life_set(l, before))
 			return false;
-		killed = killed_at(l, table, after->at_module, n);
+		killed = killed_at(l, table, after->at_module, spare ? before->table : NULL, n);
 		if (!life_is_guarded(l)) {
 			printf("# killed at change %u: no table is in force\n", n);
 			return false;
@@ -117,9 +140,9 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 			printf("# killed at change %u: no successor: %s\n", n, l->why.text);
 			return false;
 		}
-		is_before = life_is(l, before);
+		is_before = is_somewhere(l, before);
 		early += is_before;
-		if (!life_is(l, after) && !(killed && is_before)) {
+		if (killed ? !is_before && !is_somewhere(l, after) : !life_is(l, after)) {
 			printf("# killed at change %u: none of the tables is in force, or both\n",
 			       n);
 			return false;
@@ -128,6 +151,12 @@ static bool survives(struct life *l, const struct state *before, struct blob *ta
 	printf("# killed at each of %u changes; after %u of them, it had not happened\n", n - 2,
 	       early);
 	return early && early < n - 1;
+}
+
+static bool survives(struct life *l, const struct state *before, struct blob *table,
+		     const struct state *after)
+{
+	return survives_with(l, before, table, after, false);
 }
 
 TEST_F_TIMEOUT(crash, moving_here, TIMEOUT)
@@ -144,6 +173,14 @@ TEST_F_TIMEOUT(crash, swapping, TIMEOUT)
 			   after = {&self->two, true, false, false};
 
 	EXPECT_TRUE(survives(&self->l, &before, &self->two, &after));
+}
+
+TEST_F_TIMEOUT(crash, swapping_by_data_alone, TIMEOUT)
+{
+	const struct state before = {&self->one, true, false, false},
+			   after = {&self->alike, true, false, false};
+
+	EXPECT_TRUE(survives_with(&self->l, &before, &self->alike, &after, true));
 }
 
 TEST_F_TIMEOUT(crash, going_to_the_modules_hooks, TIMEOUT)

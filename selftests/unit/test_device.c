@@ -186,12 +186,48 @@ TEST_F(device, replies)
 	EXPECT_EQ(1, fake_strays());
 }
 
+TEST_F(device, questions)
+{
+	struct bf_at_hooks run = {.prog = 3, .asking = 4, .questions = 5, .want = 6};
+	uint32_t failed, asking, want;
+	struct fake_seen seen;
+	int fd;
+
+	EXPECT_EQ(0, bf_device_ns_set(self->d, BPFILTER_NS_HOOK, &run));
+	fake_look(&seen);
+	EXPECT_EQ(3, seen.ns.prog);
+	EXPECT_EQ(4, seen.ns.asking);
+	EXPECT_EQ(5, seen.ns.questions);
+	EXPECT_EQ(6, seen.ns.want);
+	EXPECT_EQ(0, bf_device_ns_set(self->d, 0, NULL));
+	fake_look(&seen);
+	EXPECT_EQ(-1, seen.ns.prog & seen.ns.asking & seen.ns.questions);
+	EXPECT_EQ(0, bf_device_ns_asks(self->d, &asking, &want));
+	EXPECT_EQ(77, asking);
+	EXPECT_EQ(88, want);
+
+	fd = bf_device_questions(self->d, "abc", 3, 7, &failed);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(7, failed);
+	fake_look(&seen);
+	EXPECT_STREQ("abc", (const char *)(uintptr_t)seen.questions.list);
+	EXPECT_EQ(3, seen.questions.size);
+	EXPECT_EQ(7, seen.questions.nr);
+	fake.questions_error = ENOENT;
+	EXPECT_EQ(-ENOENT, bf_device_questions(self->d, "abc", 3, 7, &failed));
+	EXPECT_EQ(6, failed);
+	fd = bf_device_questions_now(self->d);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, close(fd));
+}
+
 TEST_F(device, given_up)
 {
 	uint32_t flags, prog;
 	struct fake_seen seen;
 
-	EXPECT_EQ(0, bf_device_ns_set(self->d, BPFILTER_NS_OWNED | BPFILTER_NS_KEEP, -1, 0));
+	EXPECT_EQ(0, bf_device_ns_set(self->d, BPFILTER_NS_OWNED | BPFILTER_NS_KEEP, NULL));
 	EXPECT_EQ(0, bf_device_ns_get(self->d, &flags, &prog));
 	EXPECT_EQ(BPFILTER_NS_OWNED, flags);
 	EXPECT_EQ(0, bf_device_ns_flags(self->d, fake.netns, &flags));
@@ -200,8 +236,12 @@ TEST_F(device, given_up)
 	fake.stop_error = EBUSY;
 	EXPECT_EQ(-EBUSY, bf_device_stop(self->d));
 	bf_device_hang_up(self->d);
-	EXPECT_EQ(-ENODEV, bf_device_ns_set(self->d, 0, -1, 0));
+	EXPECT_EQ(-ENODEV, bf_device_ns_set(self->d, 0, NULL));
 	EXPECT_EQ(-ENODEV, bf_device_ns_get(self->d, &flags, &prog));
+	EXPECT_EQ(-ENODEV, bf_device_ns_asks(self->d, &flags, &prog));
+	EXPECT_EQ(-ENODEV, bf_device_questions(self->d, "", 0, 1, &flags));
+	EXPECT_EQ(1, flags);
+	EXPECT_EQ(-ENODEV, bf_device_questions_now(self->d));
 	EXPECT_EQ(-ENODEV, bf_device_sync(self->d));
 	EXPECT_EQ(-ENODEV, bf_device_stop(self->d));
 	EXPECT_EQ(-ENODEV, bf_device_ready(self->d));

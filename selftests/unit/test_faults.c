@@ -22,12 +22,12 @@
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 /* Seconds; each attempt waits several times for the kernel, which may have much else to do. */
-#define TIMEOUT 300
+#define TIMEOUT 900
 
 FIXTURE(faults)
 {
 	struct life l;
-	struct blob pass, drop, foreign, stateful, large;
+	struct blob pass, drop, foreign, stateful, large, large_drop, asking;
 };
 
 FIXTURE_VARIANT(faults)
@@ -35,6 +35,11 @@ FIXTURE_VARIANT(faults)
 	enum life_hooks hooks;
 };
 
+#ifdef AT_INTERFACES
+FIXTURE_VARIANT_ADD(faults, interfaces){
+	.hooks = INTERFACES,
+};
+#else
 FIXTURE_VARIANT_ADD(faults, links){
 	.hooks = LINKS,
 };
@@ -46,12 +51,13 @@ FIXTURE_VARIANT_ADD(faults, links_and_module){
 FIXTURE_VARIANT_ADD(faults, module){
 	.hooks = MODULE,
 };
+#endif
 
 FIXTURE_SETUP(faults)
 {
 	int err = life_begin(&self->l, variant->hooks);
 
-	memset(&self->pass, 0, 5 * sizeof(self->pass));
+	memset(&self->pass, 0, 7 * sizeof(self->pass));
 	if (err == 1)
 		LIFE_SKIP("%s", self->l.s.why);
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
@@ -62,6 +68,8 @@ FIXTURE_SETUP(faults)
 	table_make(&self->foreign, FOREIGN, BLOB_NEXT);
 	table_make(&self->stateful, STATEFUL, BLOB_NEXT);
 	table_make(&self->large, LARGE, BLOB_NEXT);
+	table_make(&self->large_drop, LARGE, BLOB_DROP);
+	table_make(&self->asking, ASKING, BLOB_ACCEPT);
 }
 
 FIXTURE_TEARDOWN(faults)
@@ -72,16 +80,17 @@ FIXTURE_TEARDOWN(faults)
 	blob_free(&self->foreign);
 	blob_free(&self->stateful);
 	blob_free(&self->large);
+	blob_free(&self->large_drop);
+	blob_free(&self->asking);
 	if (__lsan_do_recoverable_leak_check)
 		EXPECT_EQ(0, __lsan_do_recoverable_leak_check());
 }
 
 static uint32_t program(struct life *l)
 {
-	struct bf_filter_status status = {};
+	struct bf_filter_status status;
 
-	if (l->f)
-		bf_filter_status(l->f, &status);
+	life_status(l, &status);
 	return status.prog_ids[1];
 }
 
@@ -91,11 +100,14 @@ static uint32_t program(struct life *l)
  * @before: the state that it starts from
  * @after: the states that success may mean; where there are two, the second only if something
  * failed
+ * @spare: there is a program that nothing runs any more, whose maps can take the table; and if nothing
+ * fails, they do
  */
 struct operation {
 	const char *name;
 	int (*run)(struct life *l, struct blob *table);
 	struct state before, after[2];
+	bool spare;
 };
 
 static void show(const struct operation *op, unsigned int n, const char *failed, int err,
@@ -105,13 +117,51 @@ static void show(const struct operation *op, unsigned int n, const char *failed,
 	       err, text);
 }
 
+static bool reused(struct life *l)
+{
+	struct bf_filter_status status;
+
+	life_status(l, &status);
+	return status.reused;
+}
+
+/*
+ * The state before, which has as many descriptors whenever it is reached: this many, besides those of a
+ * program that is kept. Or 0.
+ */
+static unsigned int prepare(struct life *l, const struct operation *op)
+{
+	unsigned int descriptors;
+
+	if (!life_is(l, &op->before) && !life_set(l, &op->before))
+		return 0;
+	bf_filter_tidy(l->f, 0);
+	descriptors = open_descriptors();
+	/* One that is loaded in place of this one is like it. */
+	if (op->spare && (!life_set(l, &op->before) || !life_set(l, &op->before)))
+		return 0;
+	return descriptors;
+}
+
+/* What success means: if something failed, its place may be another one, and what is done besides may be missing. */
+static bool is_after(struct life *l, const struct operation *op, bool failed)
+{
+	unsigned int i;
+
+	for (i = 0; i < (failed ? ARRAY_SIZE(op->after) : 1) && op->after[i].table; i++)
+		if (life_is(l, &op->after[i]) ||
+		    (failed && l->hooks == INTERFACES && life_is_at_links(l, &op->after[i])))
+			return true;
+	return false;
+}
+
 /*
  * One attempt, in which call @n fails. 1: nothing failed; 0: something did; -1: something is
  * wrong.
  */
-static int attempt(struct life *l, const struct operation *op, unsigned int kind, unsigned int n)
+static int attempt(struct life *l, const struct operation *op, unsigned int kind, unsigned int n,
+		   unsigned int descriptors)
 {
-	unsigned int descriptors = open_descriptors();
 	uint32_t id = program(l);
 	const char *failed;
 	int err;
@@ -124,17 +174,24 @@ static int attempt(struct life *l, const struct operation *op, unsigned int kind
 		show(op, n, failed, err, "not an error code, or out of nothing");
 		return -1;
 	}
+	if (!err && !failed && reused(l) != op->spare) {
+		show(op, n, failed, err, "another program than expected");
+		return -1;
+	}
 	if (!err) {
-		if (life_is(l, &op->after[0]) ||
-		    (failed && op->after[1].table && life_is(l, &op->after[1])))
+		if (is_after(l, op, failed))
 			return !failed;
 		show(op, n, failed, err, "not what success means");
 		return -1;
 	}
+	/* By way of links. */
+	if (l->hooks == INTERFACES && life_is_at_links(l, &op->before))
+		return 0;
 	if (!life_is(l, &op->before) || program(l) != id) {
 		show(op, n, failed, err, "the table in force is not what it was");
 		return -1;
 	}
+	bf_filter_tidy(l->f, 0);
 	if (open_descriptors() != descriptors) {
 		show(op, n, failed, err, "descriptors are left");
 		return -1;
@@ -145,22 +202,22 @@ static int attempt(struct life *l, const struct operation *op, unsigned int kind
 /* All attempts; false if something is wrong. */
 static bool hold_against(struct life *l, const struct operation *op, unsigned int kind)
 {
-	unsigned int n, descriptors = 0, errors = 0, tolerated = 0;
+	unsigned int n, descriptors, first = 0, errors = 0, tolerated = 0;
 	int result;
 
 	for (n = 1;; n++) {
-		if (!life_is(l, &op->before) && !life_set(l, &op->before)) {
+		descriptors = prepare(l, op);
+		if (!descriptors) {
 			show(op, n, NULL, 0, "cannot go back to the state before");
 			return false;
 		}
-		/* The state before has as many descriptors whenever it is reached. */
-		if (descriptors && open_descriptors() != descriptors) {
+		if (first && descriptors != first) {
 			show(op, n, NULL, 0,
 			     "descriptors were left behind by an attempt that succeeded");
 			return false;
 		}
-		descriptors = open_descriptors();
-		result = attempt(l, op, kind, n);
+		first = descriptors;
+		result = attempt(l, op, kind, n, descriptors);
 		if (result < 0)
 			return false;
 		if (life_is(l, &op->before))
@@ -255,6 +312,103 @@ TEST_F_TIMEOUT(faults, swapping_to_many_rules, TIMEOUT)
 	if (variant->hooks != LINKS)
 		SKIP(return, "the module makes no difference");
 	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+/* Where it cannot be done by data alone, a program is loaded. */
+TEST_F_TIMEOUT(faults, swapping_by_data_alone, TIMEOUT)
+{
+	const struct operation op = {
+		.name = "swap, by data alone",
+		.run = run_replace,
+		.before = {&self->large, true, true, false},
+		.after = {{&self->large_drop, true, false, false},
+			  {&self->large_drop, false, false, false}},
+		.spare = true,
+	};
+
+	EXPECT_TRUE(survives(&self->l, &op));
+}
+
+/* Is this table in force, in programs or, if something @failed, in ip_tables, and what packets meet? */
+static bool has_table(struct life *l, struct blob *table, bool passes, bool failed)
+{
+	if (!life_in_force(l, table, true) && !(failed && life_in_force(l, table, false)))
+		return false;
+	return traffic_send(&l->t, 1) == passes;
+}
+
+/*
+ * From one table to another, of which one has questions: what else these need may be left when something fails, and
+ * go with the next table.
+ */
+static bool asks_on(struct life *l, struct blob *before, struct blob *after, bool passes,
+		    unsigned int kind)
+{
+	const struct state start = {before, true, !passes, false};
+	unsigned int n, descriptors = 0;
+	const char *failed = NULL;
+	int err;
+
+	/* Whatever is opened when it is first needed is open from then on. */
+	if (!life_set(l, &start) || life_replace(l, after, NULL))
+		return false;
+	for (n = 1;; n++) {
+		if (!life_set(l, &start) || !has_table(l, before, !passes, false))
+			return false;
+		bf_filter_tidy(l->f, 0);
+		if (n == 1)
+			descriptors = open_descriptors();
+		if (open_descriptors() > descriptors) {
+			printf("# call %u, %s: descriptors are left\n", n - 1, failed);
+			return false;
+		}
+		faults_arm(kind, n);
+		err = life_replace(l, after, NULL);
+		failed = faults_disarm();
+		if (err ? !failed || !has_table(l, before, !passes, false)
+			: !has_table(l, after, passes, failed)) {
+			printf("# call %u, %s, failed: %d\n", n, failed ?: "none", err);
+			return false;
+		}
+		if (!failed)
+			break;
+	}
+	printf("# %u %s\n", n - 1, kind == FAULT_MEMORY ? "allocations" : "calls");
+	return n > 20;
+}
+
+TEST_F_TIMEOUT(faults, with_questions, TIMEOUT)
+{
+	if (variant->hooks != LINKS)
+		SKIP(return, "questions are asked behind links");
+	EXPECT_TRUE(asks_on(&self->l, &self->drop, &self->asking, true, FAULT_MEMORY));
+	EXPECT_TRUE(asks_on(&self->l, &self->drop, &self->asking, true, FAULT_CALL));
+	EXPECT_TRUE(asks_on(&self->l, &self->asking, &self->drop, false, FAULT_MEMORY));
+	EXPECT_TRUE(asks_on(&self->l, &self->asking, &self->drop, false, FAULT_CALL));
+}
+
+TEST_F_TIMEOUT(faults, with_questions_for_the_module, TIMEOUT)
+{
+	const struct operation to =
+				       {
+					       .name = "to questions",
+					       .run = run_replace,
+					       .before = {&self->drop, true, false, false},
+					       .after = {{&self->asking, true, true, false},
+							 {&self->asking, false, true, false}},
+				       },
+			       from = {
+				       .name = "from questions",
+				       .run = run_replace,
+				       .before = {&self->asking, true, true, false},
+				       .after = {{&self->drop, true, false, false},
+						 {&self->drop, false, false, false}},
+			       };
+
+	if (variant->hooks != MODULE)
+		SKIP(return, "needs it, and no links");
+	EXPECT_TRUE(survives(&self->l, &to));
+	EXPECT_TRUE(survives(&self->l, &from));
 }
 
 TEST_F_TIMEOUT(faults, falling_back, TIMEOUT)
@@ -408,7 +562,11 @@ static int ask(struct life *l)
 		      ?: bf_filter_add_counters(l->f, &add,
 						sizeof(add.info) +
 							info.num_entries * sizeof(*add.counters));
-	return err ?: bf_filter_status(l->f, &status);
+	if (!err) {
+		err = bf_filter_status(l->f, &status);
+		free(status.interfaces);
+	}
+	return err;
 }
 
 TEST_F_TIMEOUT(faults, asking, TIMEOUT)

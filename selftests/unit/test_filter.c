@@ -6,21 +6,29 @@
 #include "life.h"
 
 #include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/xt_mark.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "env.h"
 #include "kernel_table.h"
 #include "kselftest_harness.h"
+#include "nft.h"
 #include "pins.h"
 #include "uapi/bpfilter.h"
+
+/* How long counters may be given back after a replace. */
+#define DUE_NS 1000000000ULL
 
 FIXTURE(filter)
 {
 	struct life l;
-	struct blob a, b, foreign, stateful;
+	struct blob a, b, alike, foreign, stateful, large, large_drop, wordy;
 	int pins;
 };
 
@@ -56,6 +64,10 @@ FIXTURE_SETUP(filter)
 	ASSERT_EQ(0, err) TH_LOG("%s %s", self->l.s.why, self->l.why.text);
 	table_make(&self->a, PLAIN, BLOB_NEXT);
 	table_make(&self->b, PLAIN, BLOB_DROP);
+	table_make(&self->alike, ALIKE, BLOB_NEXT);
+	table_make(&self->large, LARGE, BLOB_NEXT);
+	table_make(&self->large_drop, LARGE, BLOB_DROP);
+	table_make(&self->wordy, WORDY, BLOB_NEXT);
 	table_make(&self->foreign, FOREIGN, BLOB_NEXT);
 	table_make(&self->stateful, STATEFUL, BLOB_NEXT);
 }
@@ -65,6 +77,10 @@ FIXTURE_TEARDOWN(filter)
 	life_end(&self->l);
 	blob_free(&self->a);
 	blob_free(&self->b);
+	blob_free(&self->alike);
+	blob_free(&self->large);
+	blob_free(&self->large_drop);
+	blob_free(&self->wordy);
 	blob_free(&self->foreign);
 	blob_free(&self->stateful);
 }
@@ -166,6 +182,126 @@ TEST_F(filter, swapping_tables)
 	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
+/* The id of the program in force; 0 if it is not that of this table, or @reused is not so. */
+static uint32_t program_of(FIXTURE_DATA(filter) * self, struct blob *b, bool reused)
+{
+	struct bf_filter_status status = {};
+
+	if (!life_in_force(&self->l, b, true) || bf_filter_status(self->l.f, &status) ||
+	    status.reused != reused)
+		return 0;
+	return status.prog_ids[1];
+}
+
+/* The same after a replace. */
+static uint32_t replaced(FIXTURE_DATA(filter) * self, struct blob *b, bool reused)
+{
+	free(replace(self, b));
+	return program_of(self, b, reused);
+}
+
+static uint64_t spare_bytes(FIXTURE_DATA(filter) * self)
+{
+	struct bf_filter_status status = {};
+
+	bf_filter_status(self->l.f, &status);
+	return status.spare_bytes;
+}
+
+TEST_F(filter, the_program_before_the_last_takes_the_data_of_the_next)
+{
+	struct blob *tables[] = {&self->a, &self->alike};
+	struct xt_counters *old;
+	uint32_t ids[2], i;
+
+	for (i = 0; i < 2; i++) {
+		ids[i] = replaced(self, tables[i], false);
+		ASSERT_NE(0U, ids[i]);
+	}
+	EXPECT_NE(ids[0], ids[1]);
+	for (i = 0; i < 6; i++) {
+		EXPECT_EQ((int)i, traffic_send(&self->l.t, i));
+		EXPECT_NE(0U, spare_bytes(self));
+		old = replace(self, tables[i % 2]);
+		ASSERT_NE(NULL, old);
+		/* The counters of the one before, from zero. */
+		EXPECT_EQ(i, old[RULE].pcnt);
+		EXPECT_EQ(i * TRAFFIC_BYTES, old[POLICY].bcnt);
+		free(old);
+		EXPECT_EQ(0U, life_packets(&self->l, RULE));
+		EXPECT_EQ(0U, life_packets(&self->l, POLICY));
+		EXPECT_EQ(ids[i % 2], program_of(self, tables[i % 2], true));
+		EXPECT_EQ(self->pins, life_pins(&self->l));
+	}
+	/* Who comes next knows how it came about, and has nothing to make the next one of. */
+	ASSERT_EQ(0, reopen(self));
+	EXPECT_TRUE(life_in_force(&self->l, tables[1], true));
+	EXPECT_EQ(0U, spare_bytes(self));
+	EXPECT_NE(0U, replaced(self, tables[0], false));
+	EXPECT_EQ(0U, spare_bytes(self));
+	EXPECT_NE(0U, replaced(self, tables[1], false));
+	EXPECT_NE(0U, replaced(self, tables[0], true));
+}
+
+TEST_F(filter, a_program_that_does_not_fit_is_not_used_again)
+{
+	uint32_t id, ids[4];
+
+	ids[0] = replaced(self, &self->a, false);
+	ids[1] = replaced(self, &self->alike, false);
+	/* Other instructions; and then those of the one before the last. */
+	ids[2] = replaced(self, &self->b, false);
+	id = replaced(self, &self->a, true);
+	EXPECT_EQ(ids[1], id);
+	ids[3] = replaced(self, &self->b, true);
+	EXPECT_EQ(ids[2], ids[3]);
+	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
+	/* The same program, but its own map has no room for the table. */
+	EXPECT_NE(0U, replaced(self, &self->large, false));
+	EXPECT_NE(0U, replaced(self, &self->large, false));
+	EXPECT_NE(0U, replaced(self, &self->wordy, false));
+	EXPECT_NE(0U, replaced(self, &self->large, true));
+	EXPECT_NE(0U, replaced(self, &self->wordy, true));
+	EXPECT_NE(0U, replaced(self, &self->large, true));
+}
+
+TEST_F(filter, records_and_conditions_begin_anew)
+{
+	struct blob *tables[] = {&self->large, &self->large_drop};
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		ASSERT_NE(0U, replaced(self, tables[i / 2 % 2], i >= 2)) TH_LOG("%u", i);
+		EXPECT_EQ(i / 2 % 2 ? 0 : 3, traffic_send(&self->l.t, 3));
+		EXPECT_EQ(3U, life_packets(&self->l, RULE));
+	}
+}
+
+TEST_F(filter, what_is_kept_for_the_next_table_is_not_kept_for_long)
+{
+	struct blob *tables[] = {&self->a, &self->alike};
+	unsigned int i, descriptors;
+
+	EXPECT_NE(0U, replaced(self, tables[0], false));
+	descriptors = open_descriptors();
+	EXPECT_NE(0U, replaced(self, tables[1], false));
+	for (i = 0; i < 2; i++) {
+		EXPECT_NE(0U, spare_bytes(self));
+		bf_filter_tidy(self->l.f, 60000);
+		EXPECT_NE(0U, spare_bytes(self));
+		usleep(2000);
+		bf_filter_tidy(self->l.f, 1);
+		EXPECT_EQ(0U, spare_bytes(self));
+		EXPECT_EQ(descriptors, open_descriptors());
+		EXPECT_NE(0U, replaced(self, tables[i], false));
+	}
+	EXPECT_NE(0U, replaced(self, tables[0], true));
+	/* Nor when the table goes. */
+	ASSERT_EQ(0, bf_filter_detach(self->l.f, &self->l.why));
+	EXPECT_EQ(0U, spare_bytes(self));
+	EXPECT_GT(descriptors, open_descriptors());
+}
+
 TEST_F(filter, what_is_refused_changes_nothing)
 {
 	struct xt_counters *old;
@@ -215,7 +351,7 @@ TEST_F(filter, to_the_kernel_and_back)
 	EXPECT_TRUE(life_in_force(&self->l, &self->foreign, false));
 	EXPECT_EQ(-1, life_pins(&self->l));
 	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
-	EXPECT_NE(NULL, strstr(status.why_kernel.text, "pkttype"))
+	EXPECT_NE(NULL, strstr(status.why_kernel.text, "helper"))
 	TH_LOG("%s", status.why_kernel.text);
 	EXPECT_EQ(4, traffic_send(&self->l.t, 4));
 	EXPECT_EQ(4U, life_packets(&self->l, RULE));
@@ -237,6 +373,27 @@ TEST_F(filter, to_the_kernel_and_back)
 	EXPECT_EQ(self->pins, life_pins(&self->l));
 }
 
+/* Are there sums of counters, for people? */
+static bool are_summed(FIXTURE_DATA(filter) * self)
+{
+	struct bf_filter_status status;
+
+	life_status(&self->l, &status);
+	return status.tally.known;
+}
+
+/* Whoever replaces a table and never gives the counters back is not waited for. */
+TEST_F(filter, counters_that_never_come)
+{
+	uint64_t before;
+
+	free(replace(self, &self->a));
+	before = bf_now_ns();
+	while (!are_summed(self) && bf_now_ns() - before < 10 * DUE_NS)
+		usleep(10000);
+	EXPECT_TRUE(are_summed(self));
+}
+
 TEST_F(filter, added_counters)
 {
 	struct {
@@ -245,10 +402,14 @@ TEST_F(filter, added_counters)
 	} add = {.info.name = "filter", .counters[RULE] = {10, 10 * TRAFFIC_BYTES}};
 	struct blob *tables[] = {&self->a, &self->foreign};
 	struct ipt_getinfo info = {};
+	uint64_t before;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		before = bf_now_ns();
 		free(replace(self, tables[i]));
+		/* Until they are there; or it has taken too long. */
+		EXPECT_TRUE(!are_summed(self) || bf_now_ns() - before >= DUE_NS);
 		ASSERT_EQ(0, bf_filter_info(self->l.f, &info));
 		EXPECT_EQ(1, traffic_send(&self->l.t, 1));
 		add.info.num_counters = info.num_entries;
@@ -268,6 +429,7 @@ TEST_F(filter, added_counters)
 						 sizeof(add.info) + add.info.num_counters *
 									    sizeof(*add.counters)));
 		EXPECT_EQ(11U, life_packets(&self->l, RULE));
+		EXPECT_TRUE(are_summed(self));
 	}
 }
 
@@ -372,6 +534,62 @@ TEST_F(filter, from_links_to_the_modules_hooks)
 	EXPECT_TRUE(module_has(BPFILTER_NS_OWNED, 0));
 }
 
+/* A table with an effect: one rule for UDP, which gets a mark. */
+static void make_marking(struct blob *b)
+{
+	const struct xt_mark_tginfo2 info = {.mark = 7, .mask = UINT32_MAX};
+
+	blob_hook(b, NF_INET_LOCAL_IN);
+	blob_begin(b)->proto = IPPROTO_UDP;
+	blob_end_target(b, "MARK", 2, &info, sizeof(info));
+	blob_policy(b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
+	blob_empty_hook(b, NF_INET_FORWARD, BLOB_DROP);
+	blob_empty_hook(b, NF_INET_LOCAL_OUT, BLOB_ACCEPT);
+	blob_finish(b);
+}
+
+/* A table of nf_tables that is another's for as long as the socket is open. Or -errno. */
+static int own_nft_table(const char *table)
+{
+	struct bf_nft_batch b;
+	int sk = bf_nfnl_open(), err;
+
+	if (sk < 0)
+		return sk;
+	bf_nft_begin(&b, NFPROTO_IPV4);
+	bf_nft_table(&b, table, NFT_TABLE_F_OWNER, NLM_F_CREATE, NULL);
+	err = bf_nft_commit(sk, &b);
+	if (!err)
+		return sk;
+	close(sk);
+	return err;
+}
+
+/* Effects behind links take nf_tables, which may not be had: the module takes nothing of it. */
+TEST_F(filter, without_nf_tables_effects_are_at_the_modules_hooks)
+{
+	struct bf_filter_status status;
+	struct blob marking = {};
+	int sk;
+
+	if (variant->hooks != LINKS_AND_MODULE)
+		SKIP(return, "needs links and the module");
+	sk = own_nft_table("bpfilter-effects");
+	if (sk < 0)
+		SKIP(return, "no nf_tables, or without owners: %s", strerror(-sk));
+	make_marking(&marking);
+	free(replace(self, &marking));
+	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
+	EXPECT_TRUE(status.ours);
+	EXPECT_EQ(BF_ATTACH_MODULE, status.attach);
+	close(sk);
+	free(replace(self, &self->a));
+	free(replace(self, &marking));
+	ASSERT_EQ(0, bf_filter_status(self->l.f, &status));
+	EXPECT_TRUE(status.ours);
+	blob_free(&marking);
+}
+
 /* What a helper that was killed may have left behind: what a successor makes of it. */
 
 /* Detached from everything but the pins. */
@@ -393,7 +611,7 @@ TEST_F(filter, killed_in_a_move_before_the_switch)
 	die(self, &pins);
 	bf_env_kernel(self->l.s.env, &kernel);
 	ASSERT_EQ(0, bf_pins_make(&pins, &kernel, &self->l.why));
-	ASSERT_EQ(0, bf_pins_set_moving(&pins, true));
+	ASSERT_EQ(0, bf_pins_set_moving(&pins, -1, true));
 	bf_pins_close(&pins);
 	EXPECT_EQ(0, traffic_send(&self->l.t, 2));
 	ASSERT_EQ(0, reopen(self));
@@ -446,7 +664,7 @@ TEST_F(filter, killed_while_the_pins_were_removed)
 	free(replace(self, &self->b));
 	die(self, &pins);
 	/* only "moving" is left, of a switch that is gone */
-	ASSERT_EQ(0, bf_pins_set_moving(&pins, true));
+	ASSERT_EQ(0, bf_pins_set_moving(&pins, -1, true));
 	fd = dup(pins.switch_fd);
 	snprintf(path, sizeof(path), "%s/switch", pins.dir);
 	unlink(path);

@@ -3,17 +3,12 @@
  * Holding packets: nothing is lost, doubled or let by, in every hook, with traffic running.
  */
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,7 +83,7 @@ static void cycle(int sk, struct cycles *c, unsigned int n)
 	memset(c, 0, sizeof(*c));
 	for (c->n = 0; c->n < n; c->n++) {
 		t = now_us();
-		if (bf_hold_begin(&h, NULL, &why)) {
+		if (bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, &why)) {
 			printf("# begin: %s\n", why.text);
 			c->failed++;
 			continue;
@@ -223,7 +218,7 @@ TEST_F(one, nothing_is_left)
 	char out[4096];
 	struct bf_hold *h;
 
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 	EXPECT_EQ(0, testnet_read(self->net.r, out, sizeof(out), "nft list ruleset 2>&1"));
 	EXPECT_NE(NULL, strstr(out, "bpfilter-hold"));
 	EXPECT_EQ(0, bf_hold_end(h));
@@ -238,8 +233,8 @@ TEST_F(one, second_is_refused)
 	struct bf_hold *h, *second;
 	struct bf_why why = {""};
 
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
-	EXPECT_EQ(-EBUSY, bf_hold_begin(&second, NULL, &why));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
+	EXPECT_EQ(-EBUSY, bf_hold_begin(&second, BF_HOLD_ALL, NULL, NULL, &why));
 	EXPECT_EQ(NULL, second);
 	EXPECT_STRNE("", why.text);
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
@@ -264,7 +259,7 @@ TEST_F(one, queue_numbers_in_use)
 		nla_put(msg, NFQA_CFG_CMD, sizeof(cmd), &cmd);
 		ASSERT_EQ(0, bf_nfnl_call(sk, msg));
 	}
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 	EXPECT_EQ(0, testnet_sh(self->net.r,
 				"test $(wc -l </proc/net/netfilter/nfnetlink_queue) = 9"));
 	EXPECT_EQ(0, bf_hold_end(h));
@@ -282,7 +277,7 @@ TEST_F(one, killed)
 	ASSERT_EQ(0, pipe(p));
 	pid = fork();
 	if (!pid) {
-		c = bf_hold_begin(&h, NULL, NULL) ? 'x' : '.';
+		c = bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL) ? 'x' : '.';
 		if (write(p[1], &c, 1) != 1)
 			_exit(1);
 		pause();
@@ -293,7 +288,7 @@ TEST_F(one, killed)
 	kill(pid, SIGKILL);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 	EXPECT_EQ(0, bf_hold_end(h));
 }
 
@@ -303,7 +298,7 @@ TEST_F(one, survives_flush_ruleset)
 
 	if (testnet_sh(self->net.r, "nft list ruleset >/dev/null"))
 		SKIP(return, "no nft");
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 	EXPECT_EQ(0, testnet_sh(self->net.r, "nft flush ruleset"));
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 	EXPECT_LE(1, bf_hold_end(h));
@@ -317,7 +312,7 @@ TEST_F(one, loss_is_told)
 	if (testnet_sh(self->net.r, "nft 'add table ip x; add chain ip x y { type filter hook "
 				    "prerouting priority 0; }'"))
 		SKIP(return, "no nft");
-	ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+	ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 	EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 	EXPECT_EQ(0, testnet_sh(self->net.r, "nft delete table ip x"));
 	EXPECT_EQ(-ENOBUFS, bf_hold_end(h));
@@ -343,7 +338,7 @@ TEST_F(one, conntrack_goes_meanwhile)
 			SKIP(return, "no iptables-legacy");
 		if (i)
 			ASSERT_EQ(0, bf_ct_pin(&pin, NULL));
-		ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+		ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 		EXPECT_EQ(1, testnet_sh(self->net.a, "ping -q -c 1 -W 1 10.77.2.2 >/dev/null"));
 		EXPECT_EQ(0, testnet_sh(self->net.r,
 					"XTABLES_LOCKFILE=/tmp/bf_test_hold.lock "
@@ -373,7 +368,7 @@ TEST_F_TIMEOUT(one, tcp, 120)
 				 TCP_BYTES));
 	usleep(300000);
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, bf_hold_begin(&h, NULL, NULL));
+		ASSERT_EQ(0, bf_hold_begin(&h, BF_HOLD_ALL, NULL, NULL, NULL));
 		usleep(5000);
 		n = bf_hold_end(h);
 		EXPECT_LE(0, n);
@@ -389,109 +384,6 @@ TEST_F_TIMEOUT(one, tcp, 120)
 				getpid(), TCP_BYTES, getpid()));
 	printf("# tcp: %ld packets held\n", held);
 	EXPECT_LT(0, held);
-}
-
-#define RUNNING 1
-#define DONE	2
-
-/**
- * struct slow - a program that runs for some 100 ms, the most that one can inside an RCU section
- * @state: a map's memory: 0, RUNNING, or DONE just before it returns
- */
-struct slow {
-	int prog;
-	volatile uint32_t *state;
-};
-
-static int load_slow_program(struct slow *slow)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, mappable, .map_flags = BPF_F_MMAPABLE);
-	int tail = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "tail", 4, 4, 1, NULL);
-	int state = bpf_map_create(BPF_MAP_TYPE_ARRAY, "state", 4, 4, 1, &mappable);
-	struct bpf_insn code[] = {
-		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0},
-		{BPF_LD | BPF_IMM | BPF_DW, BPF_REG_8, BPF_PSEUDO_MAP_VALUE, 0, state},
-		{0, 0, 0, 0, 0},
-		{BPF_ST | BPF_MEM | BPF_W, BPF_REG_8, 0, 0, RUNNING},
-		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_7, 0, 0, 0},
-		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns},
-		{BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_7, 0, 0, 1},
-		{BPF_JMP | BPF_JLT | BPF_K, BPF_REG_7, 0, -3, 100000},
-		/* then itself again, as often as the kernel allows */
-		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_6, 0, 0},
-		{BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, tail},
-		{0, 0, 0, 0, 0},
-		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, 0},
-		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
-		{BPF_ST | BPF_MEM | BPF_W, BPF_REG_8, 0, 0, DONE},
-		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
-		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
-	};
-	uint32_t key = 0;
-
-	slow->prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "slow", "GPL", code,
-				   sizeof(code) / sizeof(code[0]), NULL);
-	slow->state = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED, state, 0);
-	if (slow->prog < 0 || slow->state == MAP_FAILED)
-		return -1;
-	return bpf_map_update_elem(tail, &key, &slow->prog, 0);
-}
-
-static void run_on_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
-static void *run_slow_program(void *arg)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	struct slow *slow = arg;
-	char packet[64] = {0};
-
-	run_on_cpu(1);
-	opts.data_in = packet;
-	opts.data_size_in = sizeof(packet);
-	bpf_prog_test_run_opts(slow->prog, &opts);
-	return NULL;
-}
-
-/* The wait lasts as long as a reader that was there first. */
-TEST(rcu_wait_waits)
-{
-	unsigned int tries = 0;
-	struct slow slow;
-	pthread_t thread;
-	bool running;
-	double t;
-
-	if (load_slow_program(&slow))
-		SKIP(return, "cannot load BPF programs");
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP(return, "one CPU cannot do both");
-	run_on_cpu(0);
-	/* On a busy machine this thread may get its turn only when the program has ended. */
-	do {
-		if (++tries > 20)
-			SKIP(return, "the machine is too busy");
-		*slow.state = 0;
-		ASSERT_EQ(0, pthread_create(&thread, NULL, run_slow_program, &slow));
-		t = now_us();
-		while (!*slow.state && now_us() - t < 5e6)
-			usleep(100);
-		t = now_us();
-		running = *slow.state == RUNNING;
-		ASSERT_EQ(0, bf_rcu_wait(NULL));
-		if (running) {
-			EXPECT_EQ((uint32_t)DONE, *slow.state);
-			printf("# waited %.0f ms for a program that was running\n",
-			       (now_us() - t) / 1e3);
-		}
-		pthread_join(thread, NULL);
-	} while (!running);
 }
 
 TEST_HARNESS_MAIN

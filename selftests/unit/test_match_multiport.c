@@ -259,7 +259,7 @@ TEST(registry)
 		EXPECT_LT(strlen(m->name), XT_EXTENSION_MAXNAMELEN);
 		EXPECT_GE(m->size, m->usersize);
 	}
-	EXPECT_EQ(13U, i);
+	EXPECT_LT(13U, i);
 	EXPECT_EQ(NULL, bf_match_at(i + 1));
 	EXPECT_EQ(NULL, bf_match_find("", 0));
 	/* A name need not end within its field. */

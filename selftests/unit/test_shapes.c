@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "asm.h"
+#include "env.h"
+#include "layout.h"
 #include "kselftest_harness.h"
 
 FIXTURE(shapes)
@@ -29,7 +31,7 @@ FIXTURE_SETUP(shapes)
 	int err = run_begin(&self->r);
 
 	if (err == 1)
-		SKIP(return, "%s", self->r.s.why);
+		SANDBOX_SKIP(&self->r.s);
 	ASSERT_EQ(0, err) TH_LOG("%s", self->r.s.why);
 }
 
@@ -266,22 +268,50 @@ static enum bf_attach default_attach(const struct run *r)
 	return r->module_only ? BF_ATTACH_MODULE : BF_ATTACH_LINK;
 }
 
-/* What a packet may have to pass doubles with every jump: such a table is for the kernel. */
+/* INPUT jumps thrice to the first of @depth chains, each to the next: 3 ^ depth ways through the last. */
+static void tripling_jumps(struct blob *b, unsigned int depth)
+{
+	uint32_t from[3], at;
+	unsigned int i, j;
+
+	blob_hook(b, NF_INET_LOCAL_IN);
+	for (j = 0; j < ARRAY_SIZE(from); j++)
+		from[j] = blob_rule(b, BLOB_NEXT);
+	blob_policy(b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
+	empty_forward_and_output(b);
+	for (i = 0; i < depth; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "c%u", i);
+		at = blob_chain(b, name);
+		for (j = 0; j < ARRAY_SIZE(from); j++) {
+			blob_set_verdict(b, from[j], at);
+			from[j] = blob_rule(b, BLOB_NEXT);
+		}
+		blob_rule(b, BLOB_RETURN);
+	}
+	blob_finish(b);
+}
+
+/* More steps than the loops of the main program and one bpf_loop() can take. */
+TEST_F(shapes, many_ways)
+{
+	struct packet p;
+
+	make_packet(&p, IPPROTO_TCP, 20);
+	tripling_jumps(&self->r.b, 15);
+	ASSERT_TRUE(run_load_forms(&self->r));
+	EXPECT_TRUE(run_agrees(&self->r, &p));
+}
+
+/* More than can be counted: such a table is for the kernel. */
 TEST_F(shapes, too_many_ways)
 {
 	static const enum bf_form forms[] = {BF_FORM_STRAIGHT, BF_FORM_RECORDS, BF_FORM_AUTO};
 	enum bf_attach attach = default_attach(&self->r);
-	uint32_t rules[61];
 	unsigned int i;
 
-	blob_hook(&self->r.b, NF_INET_LOCAL_IN);
-	for (i = 0; i < ARRAY_SIZE(rules); i++)
-		rules[i] = blob_rule(&self->r.b, BLOB_NEXT);
-	for (i = 0; i + 2 < ARRAY_SIZE(rules); i += 2)
-		blob_set_verdict(&self->r.b, rules[i], rules[i + 2]);
-	blob_policy(&self->r.b, NF_INET_LOCAL_IN, BLOB_ACCEPT);
-	empty_forward_and_output(&self->r.b);
-	blob_finish(&self->r.b);
+	tripling_jumps(&self->r.b, 21);
 	for (i = 0; i < ARRAY_SIZE(forms); i++) {
 		struct bf_loaded *l;
 		struct bf_why why = {};
@@ -607,6 +637,64 @@ TEST_F(shapes, twenty_thousand_rules)
 		free(counters);
 		bf_loaded_free(l);
 	}
+}
+
+/* Compile @b for a kernel of which it is said that an array's element may have @max_value bytes. */
+static int compile_within(struct run *r, uint32_t max_value, struct bf_kernel *kernel,
+			  struct bf_table **table, struct bf_program **program, struct bf_why *why)
+{
+	bf_env_kernel(r->s.env, kernel);
+	kernel->max_value = max_value;
+	*table = blob_table(&r->b);
+	return bf_compile(*table, kernel, BF_ATTACH_MODULE, BF_FORM_AUTO, bf_env_jiffies(r->s.env),
+			  program, why);
+}
+
+/* Where elements of arrays are limited, the trees take what is left of that, down to nothing. */
+TEST_F(shapes, a_kernel_with_small_elements)
+{
+	static const uint32_t rules = 2000, entry = 32;
+	const uint32_t least = (rules + 5 + BF_RECORD_PADDING) * entry;
+	const uint32_t limits[] = {0, 4 << 20, 2 * least + least / 4, least + least / 4, least};
+	uint32_t words[ARRAY_SIZE(limits)], i, j;
+	struct bf_program *program;
+	struct bf_kernel kernel;
+	struct bf_why why = {};
+	struct bf_table *table;
+
+	large_table(&self->r.b, rules);
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		struct bf_loaded **l = &self->r.loaded[RUN_MODULE_RECORDS];
+		struct packet p;
+
+		ASSERT_EQ(0, compile_within(&self->r, limits[i], &kernel, &table, &program, &why))
+		TH_LOG("%u: %s", limits[i], why.text);
+		words[i] = program->maps[BF_MAP_WORDS].data_size / 8;
+		printf("# limit %u: %u words\n", limits[i], words[i]);
+		for (j = 0; j < BF_NR_MAPS && limits[i]; j++)
+			EXPECT_GE(limits[i], program->maps[j].value_size);
+		ASSERT_EQ(0, bf_load(table, program, NULL, kernel.cpus, 0, l, &why))
+		TH_LOG("%u: %s", limits[i], why.text);
+		bf_program_free(program);
+		for (j = 0; j < rules + 2; j += 37) {
+			make_packet(&p, j % 5 ? IPPROTO_TCP : IPPROTO_UDP, 20);
+			p.data[14] = j >> 8;
+			p.data[15] = j & 0xff;
+			p.data[22] = j % 400 >> 8;
+			p.data[23] = j % 400 & 0xff;
+			EXPECT_TRUE(run_agrees(&self->r, &p)) TH_LOG("%u: %u", limits[i], j);
+		}
+		bf_loaded_free(*l);
+		*l = NULL;
+	}
+	EXPECT_EQ(words[0], words[1]);
+	EXPECT_GT(words[1], words[2]);
+	EXPECT_GT(words[2], words[3]);
+	EXPECT_EQ(words[3], words[4]);
+
+	EXPECT_EQ(-E2BIG, compile_within(&self->r, least - 1, &kernel, &table, &program, &why));
+	bf_table_free(table);
+	EXPECT_NE(NULL, strstr(why.text, "an element of an array"));
 }
 
 /* Counters that are added go to one CPU's, and come back in the sum. */

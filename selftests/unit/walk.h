@@ -35,13 +35,36 @@ struct packet {
 void packet_key(const struct packet *p, uint32_t key[BF_NR_FIELDS]);
 
 /**
- * walk - ipt_do_table()
+ * struct model - a table as it is walked; its rules are translated when they are first met
+ * @table: the caller's
+ * @rules: of each entry; @met says which are there
+ */
+struct model {
+	const struct bf_table *table;
+	struct bf_rule *rules;
+	bool *met;
+	uint32_t *stack;
+};
+
+void model_open(struct model *m, const struct bf_table *t);
+void model_close(struct model *m);
+
+/* The entry without its target, in the form that bf_rule_eval() takes; the model's. */
+const struct bf_rule *model_rule(struct model *m, uint32_t index);
+
+/**
+ * model_walk - ipt_do_table()
  * @key: of which the mark is changed by the targets that do
  * @counters: one for each entry, which it adds to
- * @cond: decides the conditions; see bf_rule_eval()
+ * @cond: decides the conditions; see bf_rule_eval(). The conditions are model_rule()'s
  *
  * Returns NF_ACCEPT or NF_DROP.
  */
+int model_walk(struct model *m, unsigned int hook, uint32_t *key,
+	       int (*cond)(void *arg, const struct bf_cond *cond), void *arg,
+	       struct xt_counters *counters);
+
+/* The same for one packet. */
 int walk(const struct bf_table *t, unsigned int hook, uint32_t *key,
 	 int (*cond)(void *arg, const struct bf_cond *cond), void *arg,
 	 struct xt_counters *counters);

@@ -1,25 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# image.sh KERNEL-DIR CACHE-DIR OUT [MODULE] - make the initramfs that the tests run in
+# image.sh KERNEL-DIR CACHE-DIR OUT [MODULE...] - make the initramfs that the tests run in
 #
 # A root file system of this machine's own programs, with the libraries that they need, the kernel's
-# modules from KERNEL-DIR and our own, bpfilter as "make install" would install it, and this project's
-# scripts and test programs below /bpfilter. $BUILD is where all of ours was built. What comes from the
-# machine is kept in CACHE-DIR and made again when a package has changed.
+# modules from KERNEL-DIR and those that were built for it, bpfilter as "make install" would install it, and this project's
+# scripts and test programs below /bpfilter. $BUILD is where all of ours was built; the dumps in $BPFILTER_CORPUS, if set, go to
+# /bpfilter/corpus. What comes from the machine is kept in CACHE-DIR and made again when a package has changed.
 
 set -eu
 
-kernel=${1:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
-cache=${2:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
-out=${3:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE]}
-module=${4:-}
+kernel=${1:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE...]}
+cache=${2:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE...]}
+out=${3:?usage: image.sh KERNEL-DIR CACHE-DIR OUT [MODULE...]}
+built=("${@:4}")
 : "${BUILD:?}"
 top=$(readlink -f "$(dirname "$0")/../..")
 
 # The packages whose programs the scripts call, or somebody looks for who looks around in there.
 packages=(bash coreutils dash diffutils findutils grep mawk mount procps sed util-linux
-	  conntrack iproute2 iptables iputils-ping kmod netcat-openbsd nftables)
+	  conntrack iproute2 iptables ipset iputils-ping kmod netcat-openbsd nfacct nftables)
 
 # libraries ROOT FILE...: copy what the files are linked with to where it is here.
 libraries() {
@@ -63,8 +63,12 @@ make_project() {
 	local -a programs
 
 	mkdir -p "$to/build"
-	(cd "$top" && cp -a --parents README.md demo docs selftests/*.sh selftests/e2e \
+	(cd "$top" && cp -a --parents README.md demo docs selftests/*.sh selftests/corpus selftests/e2e \
 		selftests/rules selftests/vm "$to")
+	if [ -n "${BPFILTER_CORPUS:-}" ]; then
+		mkdir "$to/corpus"
+		cp -R "$BPFILTER_CORPUS/saves" "$to/corpus"
+	fi
 	(cd "$BUILD" && find bpfilter selftests -type f -perm -u+x) >"$list"
 	while read -r program; do
 		mkdir -p "$(dirname "$to/build/$program")"
@@ -84,10 +88,10 @@ make_modules() {
 
 	release=$(<"$kernel/release")
 	cp -al "$(readlink -f "$kernel")/lib/modules" "$1/usr/lib/modules"
-	[ -n "$module" ] || return 0
+	[ ${#built[@]} -gt 0 ] || return 0
 	updates=$1/usr/lib/modules/$release/updates
 	mkdir "$updates"
-	cp "$module" "$updates/bpfilter.ko"
+	cp "${built[@]}" "$updates"
 	# Not into the files that it shares with KERNEL-DIR.
 	rm -f "$updates"/../modules.{dep,alias,symbols,softdep,devname}*
 	depmod -b "$1" "$release"

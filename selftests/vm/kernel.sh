@@ -7,27 +7,16 @@
 #   vmlinuz, release (the text of "uname -r") and lib/modules/, with those modules that the tests may need;
 #   tree/, a small root file system of the same release of Debian, to be entered with chroot, with the
 #   compiler that the kernel was built with and, in usr/src/linux-headers-RELEASE, its headers.
-# Nothing is done if it is all there. Needs no root and changes nothing outside of DIR: apt works in
-# folders of its own there, and checks signatures as ever. The archive is the one that this machine
-# already uses, whatever it is.
+# Nothing is done if it is all there. Needs no root and changes nothing outside of DIR: see debian.sh.
 
 set -eu -o pipefail
 
 version=${1:?usage: kernel.sh 6.1|6.12|7.2 DIR}
 dir=${2:?usage: kernel.sh 6.1|6.12|7.2 DIR}
 
-die() {
-	echo "kernel.sh: $*" >&2
-	exit 1
-}
-
-# Where Debian has it, in the order in which to try.
-case $version in
-6.1) suites=(bookworm) ;;
-6.12) suites=(trixie bookworm-backports) ;;
-7.2) suites=(sid) ;;
-*) die "no suite of Debian is known to have Linux $version: 6.1, 6.12 or 7.2" ;;
-esac
+# shellcheck source=debian.sh
+. "$(dirname "$(readlink -f "$0")")/debian.sh"
+suites_of "$version"
 
 mkdir -p "$dir"
 dir=$(readlink -f "$dir")
@@ -40,29 +29,7 @@ flock 9
 
 # The small flavour for virtual machines: it boots in half the time and has all that is tested here.
 meta=linux-image-cloud-amd64
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r "$keyring" ] || die "$keyring is missing: apt-get install debian-archive-keyring"
-
-archive=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
-	awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
-if [ -z "$archive" ]; then
-	# The lists were never fetched: then apt knows addresses, but not whose they are.
-	archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-		grep -E '/debian/?$' | head -n 1) || true
-fi
-[ -n "$archive" ] || die "apt on this machine has no Debian archive: apt-get indextargets"
-
-
-# apt_in SUITE COMMAND...: an apt command that knows of this suite only.
-apt_in() {
-	local command=$2
-
-	"$command" -o Dir::State="$apt/$1" -o Dir::State::lists="$apt/$1/lists" \
-		-o Dir::State::status="$apt/$1/status" -o Dir::Cache="$apt/$1/cache" \
-		-o Dir::Etc::sourcelist="$apt/$1/sources.list" -o Dir::Etc::sourceparts=- \
-		-o Dir::Etc::preferencesparts=- -o APT::Architecture=amd64 \
-		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -q=2 "${@:3}"
-}
+find_archive
 
 # The packages that the meta package $1 stands for in suite $2: the kernel's, none of the tools.
 members() {
@@ -73,14 +40,7 @@ members() {
 
 # Look into the suite. Sets packages if it has the version, else says what it has instead.
 look_into() {
-	mkdir -p "$apt/$1/lists/partial" "$apt/$1/cache/archives/partial"
-	: >"$apt/$1/status"
-	echo "deb [signed-by=$keyring] $archive $1 main" >"$apt/$1/sources.list"
-	if ! apt_in "$1" apt-get update >"$apt/log" 2>&1; then
-		echo "kernel.sh: $archive, suite $1, answers:" >&2
-		sed 's/^/    /' "$apt/log" >&2
-		return 1
-	fi
+	read_lists "$1" || return 1
 	mapfile -t packages < <(members "$meta" "$1")
 	if [[ "${packages[*]}" != *linux-image-$version.* ]]; then
 		echo "kernel.sh: $meta in suite $1 is not $version but ${packages[*]:-missing}" >&2
@@ -171,7 +131,7 @@ modules=$all/lib/modules/$release
 find "$modules" -name '*.ko.xz' -exec xz -d {} +
 depmod -b "$all" "$release"
 wanted='^kernel/net/(bridge|core|ipv4|ipv6|key|netfilter|netlink|packet|sched|unix|xfrm)/'
-wanted+='|^kernel/drivers/net/(veth|tun|dummy)\.ko'
+wanted+='|^kernel/drivers/net/(veth|tun|dummy)\.ko|^kernel/lib/ts_'
 awk -F '[: ]+' -v wanted="$wanted" '
 	$1 ~ wanted { for (i = 1; i <= NF; i++) if ($i != "") print $i }
 ' "$modules/modules.dep" | sort -u >"$dir/list"

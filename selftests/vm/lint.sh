@@ -12,7 +12,7 @@ here=$(dirname "$(readlink -f "$0")")
 : "${BUILD:?}" "${CHECKPATCH:?}"
 cd "$here/../.." || exit 1
 
-for file in bpfilter_kern.c include/uapi/bpfilter.h; do
+for file in bpfilter_kern.c bpfilter_ask.c bpfilter_ask.h include/uapi/bpfilter.h; do
 	expect "checkpatch --strict: $file" \
 		perl "$CHECKPATCH" --strict --no-tree --no-summary --terse -f "$file"
 done

@@ -21,7 +21,7 @@ fi
 version=${1:?usage: module.sh [-s] 6.1|6.12|7.2 DIR}
 dir=${2:?usage: module.sh [-s] 6.1|6.12|7.2 DIR}
 
-sources=(bpfilter_kern.c Kbuild include/uapi/bpfilter.h)
+sources=(bpfilter_kern.c bpfilter_ask.c bpfilter_ask.h Kbuild include/uapi/bpfilter.h)
 
 "$here/kernel.sh" "$version" "$cache/$version"
 tree=$(readlink -f "$cache/$version/tree")

@@ -29,7 +29,7 @@ expect "is in eBPF" in_ebpf host
 expect_not "and drops" can_tcp client 192.0.2.1 22
 before=$(inside host iptables-legacy -S)
 expect_not "one that only ip_tables could do is refused" \
-	inside host iptables-legacy -A INPUT -m string --algo bm --string x -j DROP
+	inside host iptables-legacy -A INPUT -j AUDIT --type drop
 same "the table stays as it is" "$before" "$(inside host iptables-legacy -S)"
 expect_not "it cannot be detached" inside host "$BPFILTER" detach
 note "$("$BPFILTER" detach 2>&1)" "$(tail -n 2 "$T/run/umh.log")"

@@ -24,17 +24,6 @@ rules() {
 	inside host iptables-legacy -S 2>/dev/null | grep -e ^-A
 }
 
-# within SECONDS COMMAND...
-within() {
-	local i
-
-	for ((i = 0; i < $1 * 10; i++)); do
-		"${@:2}" && return
-		sleep 0.1
-	done
-	return 1
-}
-
 is_the_helper() {
 	[ "$(pgrep -x bpfilter)" = "$1" ]
 }

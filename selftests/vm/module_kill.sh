@@ -10,7 +10,7 @@ export BPFILTER_THROUGH=module
 # shellcheck source=../lib.sh
 . "$here/../lib.sh"
 
-kills=${1:-200}
+kills=${1:-60}
 churn=${BUILD:?}/selftests/churn
 
 lab_begin

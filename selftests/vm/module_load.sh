@@ -11,7 +11,7 @@ export BPFILTER_THROUGH=module
 # shellcheck source=../lib.sh
 . "$here/../lib.sh"
 
-rounds=${1:-200}
+rounds=${1:-60}
 churn=${BUILD:?}/selftests/churn
 
 # What a call may fail with while helpers and modules come and go: EINTR, EAGAIN, ENODEV, ENOPROTOOPT,

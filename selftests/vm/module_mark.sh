@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A table that begins to set marks goes to the module's hooks, with its counters and while it is in use; and from
+# A table that begins to set more marks than there is room for behind links goes to the module's hooks, with its counters and while it is in use; and from
 # there back to ip_tables.
 
 set -u
@@ -37,7 +37,14 @@ serve_tcp host 23
 # Before Linux 6.4 there is but one place.
 first="netfilter link"
 [[ ! $(uname -r) =~ ^([45]|6\.[0-3])\. ]] || first="module hook"
-expect "a table" inside host iptables-legacy-restore <<'END'
+marks() {
+	local i
+
+	for i in {1..15}; do
+		echo "-A marked -p udp -j MARK --set-mark $i"
+	done
+}
+expect "a table" inside host iptables-legacy-restore <<END
 *filter
 :INPUT DROP [0:0]
 :FORWARD ACCEPT [0:0]
@@ -46,13 +53,14 @@ expect "a table" inside host iptables-legacy-restore <<'END'
 -A INPUT -p tcp --dport 22 -j ACCEPT
 -A INPUT -p tcp --dport 23 -j marked
 -A marked -m mark --mark 0x17 -j ACCEPT
+$(marks)
 COMMIT
 END
 expect "sits at a $first" at "$first"
 expect "the open port is open" can_tcp client 192.0.2.1 22
 expect_not "the other is not" can_tcp client 192.0.2.1 23
 before=$(packets INPUT 1)
-expect "a rule that sets a mark" inside host iptables-legacy -I marked -j MARK --set-mark 0x17
+expect "one more rule that sets a mark" inside host iptables-legacy -I marked -j MARK --set-mark 0x17
 expect "the table sits at a module hook" at "module hook"
 expect "the mark is found" can_tcp client 192.0.2.1 23
 same "nothing is counted twice, and nothing is lost" "$before" "$(packets INPUT 1)"

@@ -11,8 +11,8 @@ here=$(dirname "$(readlink -f "$0")")
 
 module_load || skip_all "the module cannot be loaded"
 trap 'rmmod bpfilter' EXIT
-for t in forms shapes target_mark match_live; do
-	out=$(TEST_ATTACH=module TEST_TABLES=40 "${BUILD:?}/selftests/unit/test_$t" 2>&1)
+for t in forms classify shapes target_mark match_live; do
+	out=$(TEST_ATTACH=module TEST_TABLES=12 TEST_PAIRS=20000 "${BUILD:?}/selftests/unit/test_$t" 2>&1)
 	rc=$?
 	grep -v '^ok\|^# *\(RUN\|OK\)' <<<"$out" | sed 's/^\([^#]\)/# \1/'
 	# All skipped is not enough.

@@ -10,7 +10,7 @@ export BPFILTER_THROUGH=module
 # shellcheck source=../lib.sh
 . "$here/../lib.sh"
 
-rounds=${1:-30}
+rounds=${1:-15}
 
 # In turns, so that whatever else the machine does concerns both.
 measure() {

@@ -37,7 +37,7 @@ END
 expect "is in eBPF" in_ebpf host
 note "$(kernel_why host)"
 expect "conntrack is there now" loaded nf_conntrack
-expect "a new connection to the open port" can_tcp client 192.0.2.1 22
+expect "a new connection to the open port" can_tcp client 192.0.2.1 22 5
 expect_not "none to another" can_tcp client 192.0.2.1 23
 expect "packets of the connection were found to be ESTABLISHED" test "$(filtered host \
 	iptables-legacy -L INPUT -v -n -x | awk '/back/ { print $1 }')" -gt 0

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # suite.sh - what is run inside the test machine: $TESTS, or that part of the suite which $PART names
-# suite.sh -l VERSION - name the parts for a kernel, one a line; each is for a machine of its own
+# suite.sh -l VERSION - name the parts for a kernel, one a line and the longest first; each is for a machine of
+#	its own
 #
 # $TESTS are programs with their arguments, separated by commas; with $VERBOSE all they print is shown.
-# The emulated machine is some ten times slower than a real one: fewer rounds than elsewhere.
+# The emulated machine is some ten times slower than a real one. What is repeated with other dice has fewer rounds
+# than elsewhere; what a kernel may do in another way is all here.
 #
 # What concerns the module is in module_*.sh. They share a machine, in the order of their names,
 # unless there is a line "# boot: own" in one.
@@ -23,24 +25,30 @@ has_links() {
 	[[ ! $1 =~ ^([45]|6\.[0-3])(\.|$) ]]
 }
 
-parts() {
-	local s shared=
+# The kernel between the oldest and the newest: what the two agree about, from user space or in the module's own hands, is
+# not tried again.
+is_between() {
+	[[ $1 == 6.12* ]]
+}
 
-	if has_links "$1"; then
-		echo run
-	else
-		echo without
-	fi
-	echo through
+parts() {
+	local s shared='' own=()
+
 	for s in "$here"/vm/module_*.sh; do
 		[ -e "$s" ] || continue
 		if own_boot "$s"; then
-			basename "$s" .sh
-		elif [ -z "$shared" ]; then
-			shared=1
-			echo module
+			own+=("$(basename "$s" .sh)")
+		else
+			shared=module
 		fi
 	done
+	[ -z "$shared" ] || echo $shared
+	if has_links "$1"; then
+		echo run
+	fi
+	is_between "$1" || echo through
+	has_links "$1" || echo without
+	[ ${#own[@]} -eq 0 ] || printf '%s\n' "${own[@]}"
 }
 
 if [ "${1:-}" = -l ]; then
@@ -59,7 +67,7 @@ for pid in $(pgrep -x 'ksoftirqd/[0-9]*'); do
 done
 
 run() {
-	exec "$here/run.sh" -t 900 "$@" "$here/vm/kernel_log.sh"
+	exec "$here/run.sh" -t 420 "$@" "$here/vm/kernel_log.sh"
 }
 
 verbose() {
@@ -90,31 +98,45 @@ fi
 case $PART in
 run)
 	# Without the module. Of the unit tests those that need a kernel; the others say the same
-	# everywhere. What is about user space is left to the machines with the module.
+	# everywhere, as does what is about user space.
 	live=()
-	for t in conntrack crash filter forms kernel_table match_live netns_find; do
-		[ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
+	for t in conntrack filter forms kernel_table match_live match_sender packet trial; do
+		is_between "$(uname -r)" || [ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
 	done
-	run "$here/vm/modules.sh" "$here/vm/keep_hooks.sh" "${live[@]}" "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" \
-		"$here/e2e/errors.sh" "$here/e2e/persist.sh 5" "$here/e2e/transport.sh" \
+	is_between "$(uname -r)" || live+=("$here/vm/offload.sh")
+	export TEST_TABLES=20
+	run "$here/vm/modules.sh" "$here/vm/keep_hooks.sh" "${live[@]}" \
+		"$here/e2e/effects.sh" "$here/e2e/placement.sh 1" \
 		"$lab $T/differential --sets=24 --packets=500 --seed=1"
 	;;
 through)
-	# The same tests, with the module in between, which each loads and unloads.
+	# The same tests, with the module in between, which each loads and unloads: the programs are at its hooks or, in
+	# kernels that have them, at links, which concerns tables that move.
 	export BPFILTER_THROUGH=module
-	run "$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" "$here/e2e/fallback.sh" \
-		"$here/e2e/mutate.sh 300" "$here/e2e/persist.sh 10" "$here/e2e/save.sh" \
-		"$here/e2e/transport.sh" "$lab $T/mutate --random --count=3000" \
-		"$lab $T/differential --sets=50 --packets=400 --seed=1"
+	user=()
+	has_links "$(uname -r)" || user=("$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" "$here/e2e/effects.sh"
+		"$here/e2e/mutate.sh 300" "$here/e2e/persist.sh 5" "$here/e2e/replay.sh" "$here/e2e/translate.sh"
+		"$lab $T/mutate --random --count=1000")
+	# The real rule sets if they are here, else ours.
+	if [ -d "$here/../corpus" ]; then
+		user+=("env BPFILTER_CORPUS=$here/../corpus $here/corpus/corpus.sh")
+	elif ! has_links "$(uname -r)"; then
+		user+=("$here/e2e/save.sh")
+	fi
+	run "${user[@]}" "$here/e2e/fallback.sh" "$here/e2e/transport.sh 5" \
+		"$lab $T/differential --sets=30 --packets=400 --seed=1"
 	;;
 without)
-	# What does not concern eBPF works as anywhere.
-	run "$here/vm/old_kernel.sh" "$T/unit/test_conntrack" "$T/unit/test_kernel_table" \
-		"$T/unit/test_netns_find" "$T/mutate --random --count=3000"
+	# What does not concern eBPF works as anywhere, and so does what is at the interfaces.
+	export TEST_TABLES=20
+	run "$here/vm/old_kernel.sh" "$here/vm/offload.sh" "$T/unit/test_conntrack" "$T/unit/test_kernel_table" \
+		"$T/unit/test_offload" "$T/unit/test_netns_find" "$T/mutate --random --count=1000" "$T/unit/test_packet" "$T/unit/test_trial" \
+		"$here/e2e/placement.sh 1" "$lab $T/differential --attach=tc --sets=8 --packets=400 --seed=1"
 	;;
 module)
 	shared=()
 	for s in "$here"/vm/module_*.sh; do
+		[[ $s != */module_@(caps|fail|installed|kill|mute|programs|stop|time).sh ]] || ! is_between "$(uname -r)" || continue
 		own_boot "$s" || shared+=("$s")
 	done
 	run "${shared[@]}"

@@ -1,0 +1,292 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# auto.sh - what drivers drop early: two hosts with the same traffic, one filtered by ip_tables, one in placement
+# auto. Whatever comes between driver and filter, verdicts and counters are the same; and where nothing does, packets are
+# dropped early.
+
+set -u
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=../lib.sh
+. "$here/../lib.sh"
+# shellcheck source=../two_hosts.sh
+. "$here/../two_hosts.sh"
+
+by_module && skip_all "the placement is that of the module"
+
+lab_begin
+echo "interface to-c+ auto" >"$T/conf"
+export BPFILTER_CONFIG=$T/conf
+for world in $worlds; do make_world "$world"; done
+
+expect "a table" restore table
+# Linux before 6.14 does not tell of its addresses: the placement is then that of netfilter, or of a kernel without links there.
+missing=$(status_of hauto | sed -n 's/^ *early drop *none, because \(the kernel does not tell.*\|the table is not at.*\)/\1/p')
+if [ "$missing" ]; then
+	same "no program is in the driver" "" "$(ip -n "$lab-hauto" link show to-c | grep -o "prog/xdp.*")"
+	tap_skip "dropping early" "$missing"
+	tap_end
+fi
+same "it is at netfilter's hooks, with the interface" "to-c: early drop" \
+	"$(status_of hauto | sed -n 's/^ *interfaces *//p')"
+compare "nothing in between" some
+same "JSON says how many" "$(early)" "$(inside hauto "$BPFILTER" status --json |
+	sed -n 's/.*"early_drop": {"active": true.*"dropped_packets": \([0-9]*\).*/\1/p')"
+same "Prometheus says how many" "$(early)" "$(inside hauto "$BPFILTER" status --prometheus |
+	sed -n 's/^bpfilter_early_drop_packets_total{.*} //p')"
+
+# What is behind a packet is cut off: in the packet its checksum has a place, behind it none, so that nobody counts it.
+for place in in behind; do
+	[ $place = in ] && counts=1 || counts=0
+	before=$(dropped_rule plain)
+	for world in $worlds; do inside "c$world" "$nic" trailer to-h "$(mac "$world")" $place; done
+	sleep 0.1
+	after=$(dropped_rule plain)
+	same "the checksum is to be $place the packet: packets counted" "$counts" $((after - before))
+	same "it is to be $place the packet: the same counters" "$(counted plain)" "$(counted auto)"
+done
+
+# --- tags ----------------------------------------------------------------------------------------
+
+neighbours known
+expect "tags at the other end's card" clients "$nic" tag to-h on
+compare "tagged" none
+for feature in rx-vlan-hw-parse rx-vlan-stag-hw-parse; do
+	expect "$feature off" hosts "$nic" feature to-c "$feature" off
+done
+compare "tagged, with a card that takes no tags off" none
+expect "no tags" clients "$nic" tag to-h off
+compare "no tags, and such a card" some
+for feature in rx-vlan-hw-parse rx-vlan-stag-hw-parse; do
+	expect "$feature on" hosts "$nic" feature to-c "$feature" on
+done
+for feature in rx-gro-list rx-udp-gro-forwarding; do
+	expect "$feature on" hosts "$nic" feature to-c "$feature" on
+	compare "datagrams are merged ($feature)" none
+	expect "$feature off" hosts "$nic" feature to-c "$feature" off
+done
+compare "they are not" some
+neighbours asked
+
+# --- other tables ------------------------------------------------------------------------------
+
+hosts iptables-legacy -t mangle -L >/dev/null
+hosts iptables-legacy -t raw -L >/dev/null
+# What modules have is known from the next table on.
+restore table
+compare "empty tables mangle and raw" some
+hosts iptables-legacy -t raw -Z
+hosts iptables-legacy -t mangle -Z
+before=$(early)
+for world in $worlds; do send "$world"; done
+sleep 0.1
+dropped=$(($(early) - before))
+same "raw's policy does not count what is dropped early" "$(policy_of plain raw PREROUTING)" \
+	"$(($(policy_of auto raw PREROUTING) + dropped))"
+same "mangle's does not either" "$(policy_of plain mangle INPUT)" \
+	"$(($(policy_of auto mangle INPUT) + dropped))"
+hosts iptables-legacy -t mangle -A PREROUTING -p udp --dport 9 -j MARK --set-mark 1
+compare "a mark that the filter looks at" none
+says "another table of ip_tables has rules"
+hosts iptables-legacy -t mangle -F
+compare "mangle is empty again" some
+hosts iptables-legacy -t mangle -A INPUT -p udp --dport 10 -j DROP
+compare "mangle drops in front of INPUT" none
+hosts iptables-legacy -t mangle -F
+hosts iptables-legacy -t mangle -P PREROUTING DROP
+compare "mangle's policy drops" none
+hosts iptables-legacy -t mangle -P PREROUTING ACCEPT
+hosts iptables-legacy -t mangle -A POSTROUTING -j MARK --set-mark 7
+compare "mangle has a rule behind INPUT" some
+hosts iptables-legacy -t raw -A PREROUTING -p udp --dport 10 -j DROP
+compare "raw drops" none
+hosts iptables-legacy -t raw -F
+compare "raw is empty again" some
+if hosts iptables-legacy -t raw -A PREROUTING -p udp --dport 10 -j CT --notrack; then
+	compare "raw: NOTRACK" none
+	hosts iptables-legacy -t raw -F
+	expect "once nothing is tracked any more, it is dropped early again" within 10 is_early "$(early)"
+	filter plain iptables-legacy -Z
+	filter auto iptables-legacy -Z
+fi
+
+if [ "$(type -t nft)" ]; then
+	hosts nft 'table ip t { chain c { type filter hook prerouting priority 0; udp dport 10 drop; }; }'
+	compare "nf_tables drops at prerouting" none
+	says "something else is at netfilter's hooks"
+	hosts nft delete table ip t
+	compare "nf_tables is gone" some
+	hosts nft 'table ip t { chain c { type filter hook input priority -10; udp dport 10 drop; }; }'
+	compare "nf_tables drops at input" none
+	hosts nft delete table ip t
+	hosts nft 'table netdev t { chain c { type filter hook ingress device to-c priority 0; udp dport 10 drop; }; }'
+	compare "nf_tables drops at ingress" none
+	says "nf_tables has a chain at its ingress"
+	hosts nft delete table netdev t
+fi
+if hosts tc qdisc add dev to-c clsact; then
+	hosts tc filter add dev to-c ingress matchall action drop 2>/dev/null
+	compare "a filter at tc" none
+	hosts tc qdisc del dev to-c clsact
+	compare "no filter at tc" some
+fi
+
+# --- the routing -------------------------------------------------------------------------------
+
+hosts sysctl -qw net.ipv4.conf.to-c.rp_filter=1
+compare "rp_filter" none
+says "rp_filter is on"
+hosts sysctl -qw net.ipv4.conf.to-c.rp_filter=0
+compare "no rp_filter" some
+hosts ip addr del 192.0.2.1/24 dev to-c
+hosts ip addr add 192.0.2.5/24 dev to-c
+compare "the address is another's" none
+hosts ip addr del 192.0.2.5/24 dev to-c
+hosts ip addr add 192.0.2.1/24 dev to-c
+hosts ip route add blackhole 192.0.2.1/32 table local metric 0 2>/dev/null
+compare "the address has come back" some
+
+# --- interfaces --------------------------------------------------------------------------------
+
+hosts ip link add mv link to-c type macvlan
+compare "a macvlan" none
+says "other interfaces take packets off it"
+hosts ip link del mv
+compare "no macvlan" some
+
+to_bridge() {
+	hosts ip link add to-cb type bridge &&
+		hosts ip link set to-cb address 02:00:00:00:00:99 up &&
+		hosts ip addr del 192.0.2.1/24 dev to-c && hosts ip link set to-c master to-cb &&
+		hosts ip addr add 192.0.2.1/24 dev to-cb && clients ip neigh flush dev to-h
+}
+
+from_bridge() {
+	hosts ip link del to-cb && hosts ip addr add 192.0.2.1/24 dev to-c &&
+		clients ip neigh flush dev to-h
+}
+
+expect "it becomes a port of a bridge" to_bridge
+sleep 0.3
+compare "a port of a bridge" none
+expect "it is none any more" from_bridge
+expect "it is dropped early again" within 10 is_early "$(early)"
+restore table
+hosts ip link set to-c down
+hosts ip link set to-c name to-c2 up
+compare "another name" some
+hosts ip link set to-c2 down
+hosts ip link set to-c2 name to-c up
+restore table
+
+# Away and back, as an interface without addresses; and gone, and made again, under traffic.
+nsenter --net="/run/netns/$lab-cauto" bash -c \
+	'while :; do echo >/dev/udp/192.0.2.1/1001; done' >/dev/null 2>&1 &
+flood=$!
+expect "it moves to another namespace" ip -n "$lab-hauto" link set to-c netns "$lab-hplain" name strange
+expect "and back" ip -n "$lab-hplain" link set strange netns "$lab-hauto" name to-c
+ip -n "$lab-hauto" addr add 192.0.2.1/24 dev to-c
+ip -n "$lab-hauto" link set to-c up
+inside hauto sysctl -qw net.ipv4.conf.to-c.rp_filter=0
+expect "it is dropped early again" within 10 is_early "$(early)"
+expect "it vanishes" ip -n "$lab-hauto" link del to-c
+kill $flood
+wait $flood 2>/dev/null
+join auto
+inside hauto sysctl -qw net.ipv4.conf.to-c.rp_filter=0
+expect "a new one drops early" within 10 is_early "$(early)"
+restore table
+compare "a new interface" some
+
+# --- the helper --------------------------------------------------------------------------------
+
+before=$(early)
+helper_kill KILL
+send auto
+send plain
+expect "a new helper" status_of hauto
+same "without a helper counters go on" "$(counted plain)" "$(counted auto)"
+expect "with the new one packets are dropped early" within 5 is_early 0
+restore table
+same "it was asked for" auto "$(asked)"
+# A helper that nobody has asked for a placement yet.
+inside hauto "$BPFILTER" detach >/dev/null
+helper_kill KILL
+table | inside hauto "$BPFILTER" run -- iptables-legacy-restore
+expect "the configuration alone asks for it" within 5 is_early 0
+same "the table is where it is by default" default "$(asked)"
+helper_kill KILL
+expect "a new helper, and packets are dropped early" within 5 is_early 0
+same "the placement has not become another" default "$(asked)"
+restore table
+
+# Each packet is counted once while tables come and go.
+inside cauto bash -c 'for ((i = 0; i < 1000 || !end; i++)); do
+	echo >/dev/udp/192.0.2.1/10
+	[ $((i % 100)) -ne 0 ] || [ ! -e "$1/end" ] || end=1
+done
+echo $i >"$1/sent"' - "$T" &
+sender=$!
+times=0
+for i in {1..8}; do
+	filter auto iptables-legacy -A OUTPUT -p udp --dport "$i"
+	within 2 has_dropped && times=$((times + 1))
+done
+touch "$T/end"
+wait $sender
+sleep 0.1
+expect "drivers dropped some of them with each table ($times of 8)" [ $times -eq 8 ]
+same "each packet is counted once while tables are replaced" "$(cat "$T/sent")" \
+	"$(dropped_rule auto)"
+
+# --- GRO -----------------------------------------------------------------------------------------
+
+restore table
+for feature in tx-tcp-segmentation tx-tcp-ecn-segmentation tx-tcp-mangleid-segmentation \
+	tx-tcp6-segmentation; do
+	clients "$nic" feature to-h "$feature" off
+done
+expect "GRO" hosts "$nic" feature to-c rx-gro on
+expect "which holds packets for a while" hold_packets 2
+neighbours known
+burst ack
+same "GRO merges data, around ACKs that are dropped, as with ip_tables" "$(tcp_rule plain)" \
+	"$(tcp_rule auto)"
+burst syn
+same "the first SYNs are dropped early" 200 "$(early)"
+note "data around 200 SYNs of one connection: ip_tables $(tcp_rule plain), auto $(tcp_rule auto)"
+expect "they do not end what GRO holds: less packets are counted, or as many" \
+	[ "$(tcp_rule auto | cut -d' ' -f1)" -le "$(tcp_rule plain | cut -d' ' -f1)" ]
+hold_packets 0
+neighbours asked
+restore table
+compare "with GRO" some
+
+# --- conntrack, nat ----------------------------------------------------------------------------
+
+restore unknown_table
+same "a table without a stage has no program at the interface" "" \
+	"$(ip -n "$lab-hauto" link show to-c | grep -o 'prog/xdp.*')"
+compare "nothing is known" none
+restore tracking_table
+compare "connections are tracked" some
+restore table
+expect "they are not any more" within 10 is_early 0
+# What a module has is known from the next table on.
+hosts iptables-legacy -t nat -L >/dev/null
+restore table
+hosts iptables-legacy -t nat -A PREROUTING -p udp --dport 10 -j DNAT --to-destination 192.0.2.1:1001
+compare "DNAT of a port that is dropped" none
+says "another table of ip_tables has rules"
+hosts iptables-legacy -t nat -F
+hosts iptables-legacy -t nat -A POSTROUTING -j MASQUERADE
+compare "MASQUERADE" some
+hosts iptables-legacy -t nat -F
+compare "nat has been in use" some
+
+# --- and back ----------------------------------------------------------------------------------
+
+expect "the table goes to ip_tables" inside hauto "$BPFILTER" detach
+same "no program is left at the interface" "" "$(ip -n "$lab-hauto" link show to-c | grep -o 'prog/xdp.*')"
+same "nothing is pinned" "" "$(ls "$BPFILTER_PIN_DIR/$(inode hauto)" 2>/dev/null)"
+tap_end

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef NIC_ODD_H
+#define NIC_ODD_H
+
+/*
+ * Packets to UDP 10 and TCP 99, and ICMP, each of a source port of its own: all short lengths and some long ones, with a checksum
+ * that is right, one that is not, none; lengths in the header that are not the packet's; all flags. 0 or -errno. The same in
+ * each run.
+ */
+int send_odd(const char *interface, const char *mac);
+
+/* One in order: @kind is "udp", or TCP's flags as a number. */
+int send_one(const char *interface, const char *mac, const char *kind, int sport, int dport);
+
+/* @n datagrams to @dport, each of another address of 10/8. */
+int send_many(const char *interface, const char *mac, int dport, int n);
+
+#endif /* NIC_ODD_H */
