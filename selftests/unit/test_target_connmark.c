@@ -268,7 +268,8 @@ static const struct bf_kernel some_kernel = {
 TEST(effects)
 {
 	static const enum bf_attach attach[] = {BF_ATTACH_LINK, BF_ATTACH_MODULE};
-	const struct xt_connmark_tginfo2 save = {0, 0xff, 0xf0, D_SHIFT_RIGHT, 4, SAVE};
+	/* Static, so that the bytes between its members and its end are zero. */
+	static const struct xt_connmark_tginfo2 save = {0, 0xff, 0xf0, D_SHIFT_RIGHT, 4, SAVE};
 	struct bf_effect_info info;
 	struct bf_program *program;
 	struct bf_question q;
