@@ -333,11 +333,11 @@ serve_udp() {
 	wait_for "inside $1 ss -Huln sport = :$2"
 }
 
-# wait_for COMMAND: until it prints something, two seconds at most.
+# wait_for COMMAND: until it prints something, ten seconds at most.
 wait_for() {
 	local i
 
-	for i in {1..40}; do
+	for i in {1..200}; do
 		[ -z "$($1 2>/dev/null)" ] || return 0
 		sleep 0.05
 	done

@@ -230,7 +230,7 @@ sender=$!
 times=0
 for i in {1..8}; do
 	filter auto iptables-legacy -A OUTPUT -p udp --dport "$i"
-	within 2 has_dropped && times=$((times + 1))
+	within 5 has_dropped && times=$((times + 1))
 done
 touch "$T/end"
 wait $sender

@@ -115,7 +115,7 @@ inside client bash -c 'echo the secret word >/dev/udp/192.0.2.1/71'
 counted_once() {
 	[ "$(packets STRING)" = 1 ]
 }
-expect "what does does not" within 1 counted_once
+expect "what does does not" within 5 counted_once
 expect_not "and has not arrived" grep -q secret "$T/udp-host-71"
 
 # --- a match that drops a packet by itself ------------------------------------------------------
@@ -162,7 +162,7 @@ can_tcp client 192.0.2.1 70
 labelled() {
 	[ "$(packets 'connlabel 9 set')" -ge 1 ] && [ "$(packets 'DROP')" -ge 1 ]
 }
-expect "what one has labelled the other drops" within 2 labelled
+expect "what one has labelled the other drops" within 5 labelled
 ipt -F INPUT
 
 ipt -A INPUT -p icmp -m bpf --bytecode "4,48 0 0 8,21 0 1 77,6 0 0 1,6 0 0 0" -j DROP
@@ -181,7 +181,7 @@ inside client bash -c 'echo >/dev/udp/192.0.2.1/79'
 dropped_once() {
 	[ "$(packets DROP)" = 1 ]
 }
-expect "what none waits for does not" within 1 dropped_once
+expect "what none waits for does not" within 5 dropped_once
 ipt -F INPUT
 
 if command -v setpriv >/dev/null && inside host setpriv --groups 4242 true 2>/dev/null; then
@@ -203,7 +203,7 @@ if command -v nfnl_osf >/dev/null && nfnl_osf -f "$T/fingers" >/dev/null 2>&1; t
 	known() {
 		[ "$(packets Bftest)" -ge 1 ]
 	}
-	expect "it knows who has such a fingerprint" within 2 known
+	expect "it knows who has such a fingerprint" within 5 known
 	kill $!
 	ipt -F INPUT
 	nfnl_osf -d -f "$T/fingers" >/dev/null 2>&1
