@@ -9,6 +9,7 @@
 #include "env.h"
 #include "filter_parts.h"
 #include "kernel_table.h"
+#include "trees.h"
 
 /* @unused: nothing runs it any more, so that it may be filled again. */
 static void retire(struct bf_filter *f, struct bf_loaded *before, bool unused)
@@ -20,6 +21,9 @@ static void retire(struct bf_filter *f, struct bf_loaded *before, bool unused)
 	}
 	bf_table_free(before->table);
 	before->table = NULL;
+	/* The next table's are made of those in force. */
+	bf_trees_free(before->shape->trees);
+	before->shape->trees = NULL;
 	f->spare = before;
 	/* It will have those of the next table; until then, they would hold what its rules name. */
 	if (before->questions >= 0)

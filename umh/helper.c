@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -203,6 +204,15 @@ static void allow_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * One heap for all workers: of any other, malloc_trim() gives back holes alone, and not what lies behind the last
+ * block that is in use, which is as much as the largest table took on its way.
+ */
+static void use_one_heap(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+}
+
 static int open_signals(struct helper *h)
 {
 	sigset_t set;
@@ -323,6 +333,7 @@ static int foreground(int report_fd, int idle_ms, bool replace)
 	bf_log_service();
 	umask(077);
 	allow_descriptors();
+	use_one_heap();
 	err = open_all(&h, &exit_code, &why);
 	report(&h, err ? exit_code : 0, err, &why);
 	if (!err) {

@@ -78,7 +78,7 @@ function update_goal(n, op,   x) {
 }
 
 # Of what ip_tables takes, or of 50 bytes a rule and 200 KB where that is more; the table's own memory, and with
-# that by which the helper has grown.
+# that by which the helper has grown: with what a table takes on its way, and at rest.
 function memory_goal(n,   may, own, x) {
 	may = theirs["acl", n]
 	if (may != "" && may < n * 50 + 200000)
@@ -88,6 +88,8 @@ function memory_goal(n,   may, own, x) {
 	goal("memory, " n " rules, of what it may take", sprintf("%.2f", x), x, 1)
 	x = own == "" ? "" : ratio_of(own + helper["acl", n] - helper["none", 0], may)
 	goal("memory with the helper's, " n " rules", sprintf("%.2f", x), x, 1)
+	x = own == "" || rest["acl", n] == "" ? "" : ratio_of(own + rest["acl", n] - rest["none", 0], may)
+	goal("memory with the helper's at rest, " n " rules", sprintf("%.2f", x), x, 1)
 }
 
 # No worse than ten times the main shapes; or else than 1.2 times the kernel.

@@ -65,6 +65,7 @@ function note(list, x) {
 	maps[shape, rules] = get("map_bytes") + 0
 	code[shape, rules] = get("jited_bytes") + 0
 	helper[shape, rules] = get("helper_bytes") + 0
+	rest[shape, rules] = get("rest_bytes")
 }
 
 # Thousands of packets a second, for people.

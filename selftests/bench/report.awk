@@ -91,11 +91,12 @@ function update_table(   i, s) {
 function memory_table(   i, s) {
 	if (!items["memory"])
 		return
-	printf "\nmemory: KiB\n%-19s %10s %10s %10s %12s\n", "shape", "maps", "code", "helper", "ip_tables"
+	printf "\nmemory: KiB\n%-19s %10s %10s %10s %10s %12s\n", "shape", "maps", "code", "helper", "at rest", "ip_tables"
 	for (i = 1; i <= items["memory"]; i++) {
 		split(item["memory", i], s, SUBSEP)
-		printf "%-12s %6s %10s %10s %10s %12s\n", s[1], s[2], kib(maps[s[1], s[2]]),
-			kib(code[s[1], s[2]]), kib(helper[s[1], s[2]]), kib(theirs[s[1], s[2]])
+		printf "%-12s %6s %10s %10s %10s %10s %12s\n", s[1], s[2], kib(maps[s[1], s[2]]),
+			kib(code[s[1], s[2]]), kib(helper[s[1], s[2]]), kib(rest[s[1], s[2]]),
+			kib(theirs[s[1], s[2]])
 	}
 }
 
