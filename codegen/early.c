@@ -262,7 +262,7 @@ static void emit_rest(struct bf_packet_key *k)
 
 void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readable, int up)
 {
-	const struct bf_plain plain = {.a = a, .up = up, .whole = true};
+	const struct bf_plain plain = {.a = a, .up = up, .whole = true, .pieces = true};
 	struct bf_packet_key k = {.a = a, .p = p, .pass = up, .drop = up, .bad = up};
 	int off, end = bf_key_bytes(p->fields);
 

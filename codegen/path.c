@@ -153,12 +153,11 @@ static void check_trailer(struct path *p)
 		bf_alui(a, BPF_AND, BPF_REG_1, 3);
 		bf_jifi(a, BPF_JNE, BPF_REG_1, 3, summed);
 	}
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, offsetof(struct xdp_md, data_end));
-	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_7, offsetof(struct xdp_md, data));
-	bf_alu(a, BPF_SUB, BPF_REG_1, BPF_REG_2);
-	bf_alui(a, BPF_SUB, BPF_REG_1, ETH_HLEN);
+	bf_mov(a, BPF_REG_1, BPF_REG_7);
+	bf_helper(a, BPF_FUNC_xdp_get_buff_len);
+	bf_alui(a, BPF_SUB, BPF_REG_0, ETH_HLEN);
 	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_KEY + 4 * BF_LEN);
-	bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_2, p->up);
+	bf_jif(a, BPF_JNE, BPF_REG_0, BPF_REG_2, p->up);
 	bf_asm_here(a, summed);
 }
 
