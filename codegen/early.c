@@ -217,13 +217,44 @@ static void emit_plain_addresses(struct bf_asm *a, int up)
 }
 
 /*
+ * To @up with TCP's data, unless it begins or aborts a connection: before anything else is done with it, since it may be most of
+ * what comes. r7 is the frame, r3 its end.
+ *
+ *	if (ip->protocol == IPPROTO_TCP && !(tcp->syn || tcp->rst) && ntohs(ip->tot_len) != 20 + tcp->doff * 4)
+ *		goto up;
+ *
+ * Where the IP header has options, that may be any bytes; it goes up as well.
+ */
+static void emit_no_data(const struct bf_plain *p)
+{
+	const int tcp_at = ETH_HLEN + BF_PLAIN_IP;
+	struct bf_asm *a = p->a;
+	int done = bf_asm_label(a);
+
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_7, BF_PLAIN_IP_AT(protocol));
+	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, done);
+	bf_mov(a, BPF_REG_2, BPF_REG_7);
+	bf_alui(a, BPF_ADD, BPF_REG_2, tcp_at + 20);
+	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, p->up);
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_7, tcp_at + 13);
+	bf_jifi(a, BPF_JSET, BPF_REG_1, TCP_SYN | TCP_RST, done);
+	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_7, tcp_at + 12);
+	bf_alui(a, BPF_RSH, BPF_REG_1, 4);
+	bf_alui(a, BPF_LSH, BPF_REG_1, 2);
+	bf_alui(a, BPF_ADD, BPF_REG_1, BF_PLAIN_IP);
+	bf_ldx(a, BPF_H, BPF_REG_2, BPF_REG_7, BF_PLAIN_IP_AT(tot_len));
+	bf_be(a, BPF_REG_2, 16);
+	bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_2, p->up);
+	bf_asm_here(a, done);
+}
+
+/*
  * To @up with what GRO may make one of many, so that INPUT counts it otherwise, and with protocols of which it is not
- * known. Of TCP, what begins or aborts a connection, and what has no data, is never merged. Datagrams are for
- * those who have asked for it: path.c. r7 is the frame, r3 its end.
+ * known. Of TCP, what begins or aborts a connection, and what has no data, is never merged: that alone is left. Datagrams are for
+ * those who have asked for it: path.c.
  */
 static void emit_not_merged(const struct bf_plain *p)
 {
-	const int tcp_at = ETH_HLEN + BF_PLAIN_IP;
 	struct bf_asm *a = p->a;
 	int done = bf_asm_label(a);
 
@@ -231,18 +262,8 @@ static void emit_not_merged(const struct bf_plain *p)
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, IPPROTO_UDP, done);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, IPPROTO_ICMP, done);
 	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, p->up);
-	load(a, BPF_REG_4, BF_L4LEN);
-	bf_jifi(a, BPF_JLT, BPF_REG_4, 20, p->up);
-	load(a, BPF_REG_1, BF_TCP_FLAGS);
-	bf_alui(a, BPF_AND, BPF_REG_1, TCP_SYN | TCP_RST);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, done);
-	bf_mov(a, BPF_REG_2, BPF_REG_7);
-	bf_alui(a, BPF_ADD, BPF_REG_2, tcp_at + 20);
-	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, p->up);
-	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_7, tcp_at + 12);
-	bf_alui(a, BPF_RSH, BPF_REG_1, 4);
-	bf_alui(a, BPF_LSH, BPF_REG_1, 2);
-	bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_4, p->up);
+	load(a, BPF_REG_1, BF_L4LEN);
+	bf_jifi(a, BPF_JLT, BPF_REG_1, 20, p->up);
 	bf_asm_here(a, done);
 }
 
@@ -262,16 +283,18 @@ static void emit_rest(struct bf_packet_key *k)
 
 void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readable, int up)
 {
-	const struct bf_plain plain = {.a = a, .up = up, .whole = true};
+	const struct bf_plain plain = {.a = a, .up = up, .whole = true, .pieces = true};
 	struct bf_packet_key k = {.a = a, .p = p, .pass = up, .drop = up, .bad = up};
 	int off, end = bf_key_bytes(p->fields);
 
 	bf_mov(a, BPF_REG_6, BPF_REG_10);
 	bf_alui(a, BPF_ADD, BPF_REG_6, BF_FRAME_BASE);
+	bf_mov(a, BPF_REG_8, BPF_REG_1);
+	bf_plain_begin(&plain);
+	emit_no_data(&plain);
 	for (off = 0; off < (readable > end ? readable : end); off += 8)
 		bf_sti(a, BPF_DW, BPF_REG_6, off, 0);
-	bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_SKB, BPF_REG_1);
-	bf_plain_begin(&plain);
+	bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_SKB, BPF_REG_8);
 	bf_plain_header(&plain);
 	bf_plain_addresses(&plain);
 	emit_plain_addresses(a, up);

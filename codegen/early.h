@@ -47,7 +47,8 @@ void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up);
 
 /*
  * path.c: go to @up unless the packet would come to INPUT as it is. bf_emit_local(): unless it is for one of the machine's
- * addresses, which comes before the rules, so that what is forwarded is not searched for; r8 is its struct net_device.
+ * addresses, and if it is a segment of a connection and there is GRO; which comes before the rules, so that what is forwarded, and
+ * ACKs, are not searched for; r8 is its struct net_device.
  */
 void bf_emit_path(struct bf_asm *a, const struct bf_program *p, int up);
 void bf_emit_local(struct bf_asm *a, const struct bf_program *p, int up);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Would a packet come to INPUT as it is in the driver? The early-drop stage asks that of the kernel's own structures, for
- * each packet that it is about to drop, as late as can be (but for the destination, which spares what is forwarded the search): so whatever anybody changes is seen by the next packet, and
+ * each packet that it is about to drop, as late as can be (but for the destination and GRO with TCP, which spares what is forwarded, and ACKs, the search): so whatever anybody changes is seen by the next packet, and
  * nobody has to be told. What is looked at, in the order in which the stack comes by it:
  *
  *	the interface		in this namespace; no port, nothing at tc or nf_tables' ingress, no VRF; no tags taken off
  *	GRO			a datagram is merged if its socket wants that: it goes up if there is any socket for it; a
- *				segment without data ends what is held: of TCP, only what asks for a connection stays
+ *				segment without data ends what is held: of TCP, only what asks for a connection stays (that, as
+ *				it is most of what comes, in front of the rules)
  *	PREROUTING		no hook but those of ip_tables' raw, mangle and nat with an empty chain, whose policy accepts,
  *				and defragmentation, which leaves alone what is no fragment, and br_netfilter's, which
  *				does what has come through a bridge; and conntrack's, if the packet is NEW (tracked.h)
@@ -153,12 +154,11 @@ static void check_trailer(struct path *p)
 		bf_alui(a, BPF_AND, BPF_REG_1, 3);
 		bf_jifi(a, BPF_JNE, BPF_REG_1, 3, summed);
 	}
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, offsetof(struct xdp_md, data_end));
-	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_7, offsetof(struct xdp_md, data));
-	bf_alu(a, BPF_SUB, BPF_REG_1, BPF_REG_2);
-	bf_alui(a, BPF_SUB, BPF_REG_1, ETH_HLEN);
+	bf_mov(a, BPF_REG_1, BPF_REG_7);
+	bf_helper(a, BPF_FUNC_xdp_get_buff_len);
+	bf_alui(a, BPF_SUB, BPF_REG_0, ETH_HLEN);
 	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_KEY + 4 * BF_LEN);
-	bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_2, p->up);
+	bf_jif(a, BPF_JNE, BPF_REG_0, BPF_REG_2, p->up);
 	bf_asm_here(a, summed);
 }
 
@@ -212,35 +212,43 @@ static void store_address(struct path *p, int to, enum bf_field field)
 	bf_stx(p->a, BPF_W, BPF_REG_6, to, BPF_REG_1);
 }
 
-/* A segment but for a first SYN goes up: one without data would end what GRO holds of its connection. */
+/* To @none unless the interface, whose features r1 has, has GRO. */
+static void if_gro(struct path *p, int none)
+{
+	bf_ld_imm64(p->a, BPF_REG_2, p->k->feature_gro);
+	bf_alu(p->a, BPF_AND, BPF_REG_1, BPF_REG_2);
+	bf_jifi(p->a, BPF_JEQ, BPF_REG_1, 0, none);
+}
+
+/* With GRO a segment but for a first SYN goes up: one without data would end what is held of its connection. */
 static void check_gro_tcp(struct path *p)
 {
 	struct bf_asm *a = p->a;
-	int other = bf_asm_label(a);
+	int none = bf_asm_label(a);
 
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_PROTO));
-	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, other);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_TCP, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_TCP_FLAGS));
 	bf_alui(a, BPF_AND, BPF_REG_1, TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, TCP_SYN, p->up);
-	bf_asm_here(a, other);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, TCP_SYN, none);
+	read_at(p, BPF_DW, BPF_REG_1, BPF_REG_8, p->k->dev_features);
+	if_gro(p, none);
+	bf_jmp(a, p->up);
+	bf_asm_here(a, none);
 }
 
-/* To @up with a datagram for which there is a socket, and with segments. r7 is the context. */
+/* To @up with a datagram for which there is a socket. r7 is the context. */
 static void check_gro(struct path *p)
 {
 	struct bf_asm *a = p->a;
 	int none = bf_asm_label(a);
 
 	recall(p, BPF_REG_1, FEATURE);
-	bf_mov(a, BPF_REG_3, BPF_REG_1);
 	bf_ld_imm64(a, BPF_REG_2, p->k->features_merge);
 	bf_alu(a, BPF_AND, BPF_REG_1, BPF_REG_2);
 	unless_zero(p, BPF_REG_1, BF_EARLY_GRO);
-	bf_ld_imm64(a, BPF_REG_2, p->k->feature_gro);
-	bf_alu(a, BPF_AND, BPF_REG_3, BPF_REG_2);
-	bf_jifi(a, BPF_JEQ, BPF_REG_3, 0, none);
-	check_gro_tcp(p);
+	recall(p, BPF_REG_1, FEATURE);
+	if_gro(p, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_PROTO));
 	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_UDP, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_L4LEN));
@@ -609,6 +617,7 @@ void bf_emit_local(struct bf_asm *a, const struct bf_program *program, int up)
 {
 	struct path p = {.a = a, .k = a->kernel, .early = program->early, .up = up};
 
+	check_gro_tcp(&p);
 	read_at(&p, BPF_DW, BPF_REG_9, BPF_REG_8, p.k->dev_net);
 	check_destination(&p);
 }

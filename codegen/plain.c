@@ -35,6 +35,36 @@ void bf_plain_begin(const struct bf_plain *p)
 	bf_jifi(a, BPF_JNE, BPF_REG_1, htons(ETH_P_IP), p->up);
 }
 
+/*
+ * Go up unless there are as many bytes as the packet has, r4, in the frame, or in all of its pieces:
+ *
+ *	if (len > data_end - data - ETH_HLEN && (!pieces || len > bpf_xdp_get_buff_len(ctx) - ETH_HLEN))
+ *		goto up;
+ */
+static void check_length(const struct bf_plain *p)
+{
+	struct bf_asm *a = p->a;
+	int enough = bf_asm_label(a);
+
+	bf_mov(a, BPF_REG_1, BPF_REG_3);
+	bf_alu(a, BPF_SUB, BPF_REG_1, BPF_REG_7);
+	bf_alui(a, BPF_SUB, BPF_REG_1, ETH_HLEN);
+	bf_jif(a, BPF_JLE, BPF_REG_4, BPF_REG_1, enough);
+	if (!p->pieces) {
+		bf_jmp(a, p->up);
+		bf_asm_here(a, enough);
+		return;
+	}
+	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_6, BF_FRAME_SKB);
+	bf_helper(a, BPF_FUNC_xdp_get_buff_len);
+	bf_alui(a, BPF_SUB, BPF_REG_0, ETH_HLEN);
+	bf_ldx(a, BPF_W, BPF_REG_4, BPF_REG_6, KEY(BF_LEN));
+	bf_jif(a, BPF_JGT, BPF_REG_4, BPF_REG_0, p->up);
+	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_6, BF_FRAME_SKB);
+	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct xdp_md, data_end));
+	bf_asm_here(a, enough);
+}
+
 /* What is not in order goes up: what ip_rcv_core() discards is counted by nobody. */
 void bf_plain_header(const struct bf_plain *p)
 {
@@ -46,11 +76,8 @@ void bf_plain_header(const struct bf_plain *p)
 	load(a, BPF_H, BPF_REG_4, BF_PLAIN_IP_AT(tot_len));
 	bf_be(a, BPF_REG_4, 16);
 	bf_jifi(a, BPF_JLT, BPF_REG_4, BF_PLAIN_IP, p->up);
-	bf_mov(a, BPF_REG_1, BPF_REG_3);
-	bf_alu(a, BPF_SUB, BPF_REG_1, BPF_REG_7);
-	bf_alui(a, BPF_SUB, BPF_REG_1, ETH_HLEN);
-	bf_jif(a, BPF_JGT, BPF_REG_4, BPF_REG_1, p->up);
 	store(a, BF_LEN, BPF_REG_4);
+	check_length(p);
 	bf_alui(a, BPF_SUB, BPF_REG_4, BF_PLAIN_IP);
 	store(a, BF_L4LEN, BPF_REG_4);
 

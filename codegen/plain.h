@@ -32,17 +32,19 @@
  * struct bf_plain - what is being written
  * @up: label: where a packet goes that is not like that
  * @whole: fragments go up, the first one as well
+ * @pieces: a frame may have several pieces, of which the first one, with all headers, is what is read here; BF_FRAME_SKB
+ *	is the context
  */
 struct bf_plain {
 	struct bf_asm *a;
 	int up;
-	bool whole;
+	bool whole, pieces;
 };
 
 /* r7 = the frame, which ends at r3; both headers are there. On entry r1 is the context. Clobbers r1 and r2. */
 void bf_plain_begin(const struct bf_plain *p);
 
-/* Lengths and checksum, as ip_rcv_core() has them: LEN, L4LEN. r3 stays. Clobbers r1, r2 and r4. */
+/* Lengths and checksum, as ip_rcv_core() has them: LEN, L4LEN. r3 stays. Clobbers r0 to r2 and r4, with @pieces r5. */
 void bf_plain_header(const struct bf_plain *p);
 
 /* SADDR, DADDR, PROTO, and r9. r3 stays. Clobbers r1. */

@@ -34,6 +34,7 @@
 #include "frames.h"
 #include "median.h"
 #include "tc.h"
+#include "verdict.h"
 
 /* What a veth's ring holds is 256: so many frames are made before the receiver gets its turn. */
 #define BATCH 64
@@ -118,26 +119,10 @@ static int received(const struct end *e, uint32_t *packets)
 	return err;
 }
 
-/* A program that is nothing but a verdict; and the thread is where it is to be attached. */
-static int load_verdict(const struct end *e, enum bpf_prog_type type, int verdict)
-{
-	const struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = verdict},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	int fd = bpf_prog_load(type, "verdict", "GPL", insns, ARRAY_SIZE(insns), NULL);
-
-	return fd < 0 || setns(e->netns, CLONE_NEWNET) ? fail("a verdict") : fd;
-}
-
 static int attach_xdp(const struct end *e, int verdict)
 {
-	int fd = load_verdict(e, BPF_PROG_TYPE_XDP, verdict), err;
+	int err = setns(e->netns, CLONE_NEWNET) ? -errno : verdict_attach_xdp(e->ifindex, verdict);
 
-	if (fd < 0)
-		return fd;
-	err = bpf_xdp_attach(e->ifindex, fd, XDP_FLAGS_DRV_MODE, NULL);
-	close(fd);
 	errno = -err;
 	return err ? fail("attaching an XDP program") : 0;
 }
@@ -145,11 +130,11 @@ static int attach_xdp(const struct end *e, int verdict)
 /* As bpfilter attaches: by a link, which lasts as long as this process, where the kernel has those. */
 static int attach_tc(const struct end *e, int verdict)
 {
-	int fd = load_verdict(e, BPF_PROG_TYPE_SCHED_CLS, verdict), err;
+	int fd = verdict_load(BPF_PROG_TYPE_SCHED_CLS, verdict), err;
 	bool made;
 
-	if (fd < 0)
-		return fd;
+	if (fd < 0 || setns(e->netns, CLONE_NEWNET))
+		return fail("a verdict");
 	err = bf_tc_link(e->ifindex, BF_TC_IN, fd);
 	if (err == -EOPNOTSUPP && bf_tc_has_filter(e->ifindex, BF_TC_IN))
 		err = bf_tc_filter(e->ifindex, BF_TC_IN, fd, &made);

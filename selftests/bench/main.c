@@ -41,7 +41,7 @@ static int usage(void)
 	      "       bench packets --shape=SHAPE --rules=N [--seed=N] --verdict=accept|drop\n"
 	      "                    [--input]\n"
 	      "       bench blast [--rounds=N] [--ms=N] LAB FRAMES NAME[=drop|=tc-drop|=own]...\n"
-	      "       bench stream [--rounds=N] [--ms=N] LAB NAME...\n",
+	      "       bench stream [--rounds=N] [--ms=N] LAB NAME[=pass|=here|=pass-here]...\n",
 	      stderr);
 	return 2;
 }

@@ -121,6 +121,10 @@ stream_subject a
 stream_subject b
 expect "TCP gets through" streams a b
 expect "so many bytes a second" test "$(sed -n 's/.*"subject": "b".*"bytes": //p' "$T/streams" | tr -d '}')" -gt 1000000
+expect "TCP to the namespace itself, and past XDP" streams a=here b=pass
+same "a program is at both interfaces" 2 "$(stream_programs b)"
+expect "and both" streams b=pass-here
 plain b iptables-legacy -A FORWARD -p tcp -j DROP
 expect_not "but not through a rule that drops it" streams a b
+expect "which does not meet what ends there" streams a b=here
 tap_end

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench stream LAB NAME... - a TCP connection through each of some namespaces, in turns
+ * bench stream LAB NAME[=pass|=here|=pass-here]... - a TCP connection through each of some namespaces, in turns
  *
- * It goes from namespace LAB-NAME-a, whose default route leads through LAB-NAME, to STREAM_ADDRESS in LAB-NAME-b.
- * All interfaces there get GRO; TSO they have, but for those of which the other end has XDP. So packets are as large
+ * It goes from namespace LAB-NAME-a, whose default route leads through LAB-NAME, to STREAM_ADDRESS in LAB-NAME-b; =here: it
+ * ends in LAB-NAME, at HERE_ADDRESS. =pass: an XDP program that passes is at all interfaces of LAB-NAME. All interfaces there get GRO; TSO they have, but for those of which the other end has XDP. So packets are as large
  * as TCP makes them. This thread is both ends, and all happens on its CPU, whose time counts (cpu.h).
  */
 #include <arpa/inet.h>
@@ -25,8 +25,10 @@
 #include "bench.h"
 #include "cpu.h"
 #include "median.h"
+#include "verdict.h"
 
 #define STREAM_ADDRESS "10.254.1.2"
+#define HERE_ADDRESS   "10.254.0.1"
 #define CHUNK	       (128 * 1024)
 #define BUFFER	       (1024 * 1024)
 /* The clock is read so often. */
@@ -66,17 +68,25 @@ static int enter(const char *lab, const char *name, const char *end)
 	return err;
 }
 
-static int set_gro(int sk, const char *dev)
+static int set_gro(int sk, const struct if_nameindex *dev)
 {
 	struct ethtool_value on = {.cmd = ETHTOOL_SGRO, .data = 1};
 	struct ifreq gro = {.ifr_data = (void *)&on};
 
-	strncpy(gro.ifr_name, dev, IFNAMSIZ - 1);
-	return ioctl(sk, SIOCETHTOOL, &gro) ? fail(dev) : 0;
+	strncpy(gro.ifr_name, dev->if_name, IFNAMSIZ - 1);
+	return ioctl(sk, SIOCETHTOOL, &gro) ? fail(dev->if_name) : 0;
 }
 
-/* Of all interfaces in this namespace but the loopback. */
-static int set_gro_all(void)
+static int set_pass(const struct if_nameindex *dev)
+{
+	int err = verdict_attach_xdp(dev->if_index, XDP_PASS);
+
+	errno = -err;
+	return err ? fail(dev->if_name) : 0;
+}
+
+/* All interfaces in this namespace but the loopback get GRO and, with @pass, a program that passes. */
+static int set_all(bool pass)
 {
 	struct if_nameindex *list = if_nameindex(), *i;
 	int sk = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
@@ -85,7 +95,7 @@ static int set_gro_all(void)
 		err = fail("interfaces");
 	for (i = list; !err && i->if_index; i++)
 		if (strcmp(i->if_name, "lo"))
-			err = set_gro(sk, i->if_name);
+			err = (pass ? set_pass(i) : 0) ?: set_gro(sk, i);
 	if (list)
 		if_freenameindex(list);
 	if (sk >= 0)
@@ -102,43 +112,54 @@ static int set_buffers(int sk)
 	       setsockopt(sk, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
-/* To be accepted from; -errno. */
-static int listen_in(const char *lab, const char *name, struct sockaddr_in *addr)
+/* To be accepted from, in this namespace; -errno. */
+static int listen_at(struct sockaddr_in *addr)
 {
 	socklen_t len = sizeof(*addr);
-	int sk, err = enter(lab, name, "-b") ?: set_gro_all();
+	int sk = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (err)
-		return err;
-	sk = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sk < 0 || set_buffers(sk) || bind(sk, (struct sockaddr *)addr, sizeof(*addr)) ||
 	    listen(sk, 1) || getsockname(sk, (struct sockaddr *)addr, &len))
 		return fail("listening");
 	return sk;
 }
 
-static int open_path(const char *lab, const char *name, struct path *p)
+/* From this namespace; @sk listens. */
+static int join(struct path *p, int sk, const struct sockaddr_in *addr)
 {
 	const struct timeval limit = {.tv_sec = PATIENCE / 1000};
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	int sk, err;
 
-	p->name = name;
-	inet_pton(AF_INET, STREAM_ADDRESS, &addr.sin_addr);
-	sk = listen_in(lab, name, &addr);
-	if (sk < 0)
-		return sk;
-	err = enter(lab, name, "") ?: set_gro_all() ?: enter(lab, name, "-a") ?: set_gro_all();
-	if (err)
-		return err;
 	p->tx = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->tx < 0 || set_buffers(p->tx) ||
 	    setsockopt(p->tx, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
-	    connect(p->tx, (struct sockaddr *)&addr, sizeof(addr)))
-		return fail(name);
+	    connect(p->tx, (const struct sockaddr *)addr, sizeof(*addr)))
+		return fail(p->name);
 	p->rx = accept4(sk, NULL, NULL, SOCK_CLOEXEC);
+	return p->rx < 0 ? fail(p->name) : 0;
+}
+
+static int open_path(const char *lab, char *arg, struct path *p)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET};
+	char *how = strchr(arg, '=');
+	bool here, pass;
+	int sk, err;
+
+	if (how)
+		*how++ = '\0';
+	here = how && strstr(how, "here");
+	pass = how && strstr(how, "pass");
+	p->name = arg;
+	inet_pton(AF_INET, here ? HERE_ADDRESS : STREAM_ADDRESS, &addr.sin_addr);
+	err = enter(lab, arg, "") ?: set_all(pass);
+	if (!err && !here)
+		err = enter(lab, arg, "-b") ?: set_all(false);
+	sk = err ?: listen_at(&addr);
+	if (sk < 0)
+		return sk;
+	err = enter(lab, arg, "-a") ?: set_all(false) ?: join(p, sk, &addr);
 	close(sk);
-	return p->rx < 0 ? fail(name) : 0;
+	return err;
 }
 
 /* As much as goes, in either direction: the bytes that have arrived, or -errno. */
@@ -160,8 +181,11 @@ static long pump(const struct path *p, char *buf)
 	return poll(ends, 2, PATIENCE) > 0 ? 0 : fail(p->name);
 }
 
-/* One round. */
-static int measure(const struct cpu *cpu, const struct path *p, unsigned int ms, double *rate)
+/* So much of a round is not measured: what the one before has left in caches is another's. */
+#define WARM_UP 0.1
+
+/* For so many milliseconds of CPU time: bytes a second. */
+static int run(const struct cpu *cpu, const struct path *p, double ms, double *rate)
 {
 	static char buf[CHUNK];
 	double start = cpu_ns(cpu), ns, bytes = 0;
@@ -179,6 +203,12 @@ static int measure(const struct cpu *cpu, const struct path *p, unsigned int ms,
 	} while (ns < ms * 1e6);
 	*rate = bytes / ns * 1e9;
 	return 0;
+}
+
+/* One round. */
+static int measure(const struct cpu *cpu, const struct path *p, unsigned int ms, double *rate)
+{
+	return run(cpu, p, ms * WARM_UP, rate) ?: run(cpu, p, ms, rate);
 }
 
 static void print(const struct options *o, struct path *p)

@@ -188,9 +188,6 @@ bench_throughput() {
 	local s
 
 	say "throughput: namespaces"
-	# A veth's driver drops nothing early unless it is named.
-	echo "interface bench-in auto" >"$T/bpfilter.conf"
-	export BPFILTER_CONFIG=$T/bpfilter.conf
 	netns gen sink
 	by_module || for s in auto kernel-in auto-in; do subject "$s"; done
 	for s in xdp-drop tc-drop empty k-drop kernel nft nft-set nf-0 nf-drop "${ours[@]}"; do

@@ -36,15 +36,74 @@ same "Prometheus says how many" "$(early)" "$(inside hauto "$BPFILTER" status --
 	sed -n 's/^bpfilter_early_drop_packets_total{.*} //p')"
 
 # What is behind a packet is cut off: in the packet its checksum has a place, behind it none, so that nobody counts it.
-for place in in behind; do
-	[ $place = in ] && counts=1 || counts=0
-	before=$(dropped_rule plain)
-	for world in $worlds; do inside "c$world" "$nic" trailer to-h "$(mac "$world")" $place; done
+trailers() {
+	local place counts before after world
+
+	for place in in behind; do
+		[ $place = in ] && counts=1 || counts=0
+		before=$(dropped_rule plain)
+		for world in $worlds; do inside "c$world" "$nic" trailer to-h "$(mac "$world")" $place "$1"; done
+		sleep 0.1
+		after=$(dropped_rule plain)
+		same "$1 bytes, the checksum is to be $place the packet: packets counted" "$counts" $((after - before))
+		same "$1 bytes, it is to be $place the packet: the same counters" "$(counted plain)" "$(counted auto)"
+	done
+}
+
+trailers 0
+
+# --- frames of several pieces --------------------------------------------------------------------
+
+set_mtu() {
+	clients ip link set to-h mtu "$1" && hosts ip link set to-c mtu "$1"
+}
+
+# long BYTES PORT N: so many datagrams from each client.
+long() {
+	local i
+
+	for ((i = 0; i < $3; i++)); do
+		# shellcheck disable=SC2016 # that shell's own arguments
+		clients bash -c 'dd if=/dev/zero bs="$1" count=1 status=none >/dev/udp/192.0.2.1/$2' - "$1" "$2" ||
+			return
+	done
 	sleep 0.1
-	after=$(dropped_rule plain)
-	same "the checksum is to be $place the packet: packets counted" "$counts" $((after - before))
-	same "it is to be $place the packet: the same counters" "$(counted plain)" "$(counted auto)"
+}
+
+# A page holds the first piece, of about 3,500 bytes.
+expect "frames of 9,000 bytes" set_mtu 9000
+compare "frames may have several pieces" some
+for bytes in 3000 3400 3500 3600 4000 8000 8972; do
+	before=$(early)
+	expect "datagrams of $bytes bytes" long $bytes 10 3
+	same "$bytes bytes: they are dropped early" 3 $(($(early) - before))
 done
+same "they are counted with all of their bytes" "$(counted plain)" "$(counted auto)"
+before=$(early)
+expect "datagrams that INPUT accepts" long 8000 1001 3
+expect "those that come in fragments, the first one of several pieces" long 20000 10 3
+same "none is dropped early" "$before" "$(early)"
+same "they have the same counters" "$(counted plain)" "$(counted auto)"
+before=$(early)
+for world in $worlds; do inside "c$world" ping -c 3 -i 0.01 -W 0.1 -s 8000 192.0.2.1 >/dev/null; done
+sleep 0.1
+same "ICMP of several pieces is dropped early" 3 $(($(early) - before))
+same "ICMP of several pieces has the same counters" "$(counted plain)" "$(counted auto)"
+trailers 4000
+trailers 8000
+# Without the sender's help its checksum is there to be summed up, or not: of so many bytes nobody knows it.
+expect "senders make checksums" clients "$nic" feature to-h tx-checksum-ip-generic off
+restore tracking_table
+before=$(early)
+expect "datagrams to be summed up" long 8000 10 3
+same "where connections are tracked, they go up" "$before" "$(early)"
+same "tracked, they have the same counters" "$(counted plain)" "$(counted auto)"
+expect "cards make checksums" clients "$nic" feature to-h tx-checksum-ip-generic on
+expect "datagrams whose checksum is right" long 8000 10 3
+same "where connections are tracked, these are dropped early" $((before + 3)) "$(early)"
+same "with such checksums: the same counters" "$(counted plain)" "$(counted auto)"
+expect "frames of 1,500 bytes" set_mtu 1500
+restore table
 
 # --- tags ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@
  * nic tag INTERFACE on|off		frames that leave by it have a tag (VLAN 5), as if the card were to write it
  * nic burst INTERFACE MAC ack|syn N	N times from 192.0.2.2:4000 to 192.0.2.1:99, at that MAC address, by a packet
  *					socket, in a row: data, a segment without data that has that flag alone, data
- * nic trailer INTERFACE MAC in|behind	a datagram with bytes behind it, whose checksum is yet to be put in it or behind it
+ * nic trailer INTERFACE MAC in|behind DATA	a datagram of so many bytes, and eight behind it; its checksum is yet to be put in
+ *					it or behind it
  * nic odd INTERFACE MAC		what conntrack finds in order and what not, in the same way: odd.c
  * nic send INTERFACE MAC udp|FLAGS SPORT DPORT	one packet of those ports; FLAGS of TCP as a number
  * nic fill INTERFACE MAC DPORT N	N datagrams to that port, each of another address of 10/8
@@ -139,6 +140,9 @@ static int set_tag(const char *interface, bool on)
 	return err ?: bpf_tc_attach(&hook, &opts);
 }
 
+/* Of a datagram that nic makes as it is on the wire. */
+#define MAX_DATA 9000
+
 /* --- segments ---------------------------------------------------------------------------------- */
 
 static int send_segment(int sk, struct frame *f, uint32_t seq, bool syn, size_t data)
@@ -177,17 +181,20 @@ static int burst(const char *interface, const char *mac, bool syn, int n)
  * A datagram to port 10 whose checksum is to be made by the card: in the packet, or in what is behind it in the frame, with which
  * the stack discards it.
  */
-static int send_trailer(const char *interface, const char *mac, bool behind)
+static int send_trailer(const char *interface, const char *mac, bool behind, size_t data)
 {
 	struct {
 		struct virtio_net_hdr vnet;
 		struct frame f;
+		char more[MAX_DATA];
 	} __attribute__((packed)) out = {};
-	const size_t header = FRAME_HEADERS, udp = sizeof(struct udphdr), trailer = 8;
+	const size_t header = FRAME_HEADERS, udp = sizeof(struct udphdr) + data, trailer = 8;
 	int sk = frame_open(&out.f, interface, mac), one = 1, err = 0;
 
 	if (sk < 0)
 		return sk;
+	if (data > MAX_DATA)
+		return -EINVAL;
 	out.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	out.vnet.csum_start = header;
 	out.vnet.csum_offset = behind ? udp + 2 : offsetof(struct udphdr, check);
@@ -212,8 +219,8 @@ int main(int argc, char **argv)
 		err = set_tag(argv[2], !strcmp(argv[3], "on"));
 	else if (argc == 6 && !strcmp(argv[1], "burst"))
 		err = burst(argv[2], argv[3], !strcmp(argv[4], "syn"), atoi(argv[5]));
-	else if (argc == 5 && !strcmp(argv[1], "trailer"))
-		err = send_trailer(argv[2], argv[3], !strcmp(argv[4], "behind"));
+	else if (argc == 6 && !strcmp(argv[1], "trailer"))
+		err = send_trailer(argv[2], argv[3], !strcmp(argv[4], "behind"), atoi(argv[5]));
 	else if (argc == 4 && !strcmp(argv[1], "odd"))
 		err = send_odd(argv[2], argv[3]);
 	else if (argc == 7 && !strcmp(argv[1], "send"))
