@@ -43,8 +43,7 @@ memory() {
 bench_memory() {
 	local n
 
-	# A helper of its own, that has had nothing to do before.
-	helper_kill TERM
+	# The helper has had nothing to do before.
 	for n in $(ip netns list | awk -v p="$lab-" 'index($1, p) == 1 { print $1 }'); do
 		ip netns del "$n"
 	done

@@ -37,12 +37,16 @@ same "Prometheus says how many" "$(early)" "$(inside hauto "$BPFILTER" status --
 
 # What is behind a packet is cut off: in the packet its checksum has a place, behind it none, so that nobody counts it.
 trailers() {
-	local place counts before after world
+	local place counts before after world sent
 
 	for place in in behind; do
 		[ $place = in ] && counts=1 || counts=0
 		before=$(dropped_rule plain)
-		for world in $worlds; do inside "c$world" "$nic" trailer to-h "$(mac "$world")" $place "$1"; done
+		sent=0
+		for world in $worlds; do
+			! inside "c$world" "$nic" trailer to-h "$(mac "$world")" $place "$1" || sent=$((sent + 1))
+		done
+		same "$1 bytes, the checksum is to be $place the packet: it is sent" 2 $sent
 		sleep 0.1
 		after=$(dropped_rule plain)
 		same "$1 bytes, the checksum is to be $place the packet: packets counted" "$counts" $((after - before))
