@@ -206,11 +206,13 @@ static void allow_descriptors(void)
 
 /*
  * One heap for all workers: of any other, malloc_trim() gives back holes alone, and not what lies behind the last
- * block that is in use, which is as much as the largest table took on its way.
+ * block that is in use, which is as much as the largest table took on its way. And no huge pages, of which the kernel, where
+ * it may always have them, would make the holes whole again. That either is refused does no harm.
  */
 static void use_one_heap(void)
 {
 	mallopt(M_ARENA_MAX, 1);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 static int open_signals(struct helper *h)
