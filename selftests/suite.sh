@@ -5,7 +5,7 @@
 #
 # $BPFILTER is the binary, $BUILD the folder it was built in. $BPFILTER_CORPUS, if set, is a
 # folder with saves/ (iptables-save dumps) and pcaps/ to test with besides our own. $TEST_JOBS are how many
-# programs run at a time: two more than there are processors unless set, since most wait for the kernel most
+# programs run at a time: one more than there are processors unless set, since most wait for the kernel most
 # of the time.
 
 set -u
@@ -21,7 +21,7 @@ unit=("$T/unit/test_faults" "$T/unit/test_hold")
 mapfile -t -O ${#unit[@]} unit < <(find "$T/unit" -name 'test_*' -perm -u+x ! -name 'test_faults*' \
 	! -name test_hold | sort)
 e2e=("$here"/e2e/*.sh)
-run=("$here/run.sh" -j "${TEST_JOBS:-$(($(nproc) + 2))}")
+run=("$here/run.sh" -j "${TEST_JOBS:-$(($(nproc) + 1))}")
 
 case ${1:-} in
 check)

@@ -70,6 +70,7 @@ struct trial {
  * duel_run - try it
  * @why: if not NULL, receives what differs, in words, each line behind "# "
  *
+ * What differs with SYNPROXY has to do so twice: its cookies change every minute.
  * Fragments get other ids with every run, so that they do not meet those of earlier runs.
  */
 enum duel_result duel_run(struct duel *d, const struct trial *t, struct text *why);
