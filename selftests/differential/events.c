@@ -3,8 +3,10 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <linux/netfilter.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "events.h"
 #include "packet.h"
@@ -185,18 +187,25 @@ static bool event_equal(const struct events *a, const struct event *x, const str
 	       bytes_equal(x, event_bytes(a, x), event_bytes(b, y));
 }
 
+/* Before Linux 6.5, what arrives while ksoftirqd is not done waits for it, and another packet may overtake it. */
+static bool may_overtake(void)
+{
+	unsigned int major, minor;
+	struct utsname u;
+
+	return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor < 5));
+}
+
 /* Are the @i-th and the one behind it on the wire, and the other way round in the other list? */
 static bool swapped(const struct events *a, const struct events *b, unsigned int i)
 {
-	return i + 1 < a->nr && a->list[i].where == EVENT_WIRE &&
+	return i + 1 < a->nr && a->list[i].where == EVENT_WIRE && may_overtake() &&
 	       event_equal(a, &a->list[i], b, &b->list[i + 1]) &&
 	       event_equal(a, &a->list[i + 1], b, &b->list[i]);
 }
 
-/*
- * In order; a machine that processes packets on one CPU keeps it. But on the wire one may overtake another, the copy of
- * a broadcast its answer, while ksoftirqd of Linux before 6.5 is not done on a busy machine.
- */
+/* In order; a machine that processes packets on one CPU keeps it, but for the wire of old kernels. */
 bool events_equal(const struct events *a, const struct events *b)
 {
 	unsigned int i;
