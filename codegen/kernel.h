@@ -126,6 +126,7 @@ struct bf_kernel {
 	bool has_ct_lookup;
 	int32_t kfunc_skb_ct_lookup, kfunc_xdp_ct_lookup, kfunc_ct_release;
 	uint32_t ct_btf_id;
+	uint64_t ct_module;    /* the one, if it is one, that this is known of; 0: none */
 	uint32_t ct_tcp_state; /* uint8_t: enum tcp_conntrack */
 
 	/*
@@ -180,12 +181,15 @@ struct bf_kernel {
 	bool path_with_modules;		  /* it was looked for when x_tables was there */
 	uint32_t dev_link_ops, link_ops_kind;
 	uint32_t net_fib_main, net_custom_local;
-	uint32_t net_addresses, net_hash_mix; /* net.ipv4.inet_addr_lst */
-	uint32_t ifa_node, ifa_local;	      /* in_ifaddr.addr_lst, .ifa_local */
-	uint32_t net_tclassid;		      /* 0: there is none */
-	uint32_t veth_skb, skb_vlan; /* veth_xdp_buff.skb, 0 if not known; sk_buff.vlan_all */
-	uint64_t features_vlan;	     /* tags are taken off by the card */
-	uint64_t features_merge;     /* datagrams, or what is forwarded, is merged by GRO */
+	uint32_t net_hash_mix;
+	uint32_t net_addresses;		 /* net.ipv4.inet_addr_lst; 0: one for all namespaces */
+	uint64_t all_addresses;		 /* then: its address, or 0, as of the functions below */
+	uint32_t ifa_node, ifa_local;	 /* in_ifaddr.addr_lst, or .hash; .ifa_local */
+	uint32_t ifa_dev, in_device_dev; /* in_ifaddr, in_device: for all_addresses */
+	uint32_t net_tclassid;		 /* 0: there is none */
+	uint32_t veth_skb, skb_vlan;	 /* veth_xdp_buff.skb, 0 if not known; sk_buff.vlan_all */
+	uint64_t features_vlan;		 /* tags are taken off by the card */
+	uint64_t features_merge;	 /* datagrams, or what is forwarded, is merged by GRO */
 	uint64_t feature_gro;
 	uint32_t flags_vrf;
 	/* Addresses of functions; 0: not known, or not there. The first is needed. */

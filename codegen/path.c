@@ -512,38 +512,68 @@ static void emit_jhash(struct bf_asm *a)
 	mix(a, BPF_REG_3, BPF_REG_1, 24);
 }
 
-/* Addresses that are looked at in one list of the hash table. */
-#define MAX_ADDRESSES 8
+/* Addresses that are looked at in one list of the hash table; with more the packet goes up. */
+#define MAX_ADDRESSES 16
 
 /*
- * Is an interface's address, be it up or not, the one in @field? To @found or @missing. inet_lookup_ifaddr_rcu():
+ * r7 = the list that the address in @field is in, which is stored in the packet's order. Clobbers r0 to r5.
+ * inet_lookup_ifaddr_rcu(), since Linux 6.14, and before:
  *
  *	list = &net->ipv4.inet_addr_lst[hash_32(jhash_1word(addr, net->hash_mix), 8)];
+ *	list = &inet_addr_lst[hash_32(addr ^ net->hash_mix, 8)];
  */
-static void find_address(struct path *p, enum bf_field field, int found, int missing)
+static void find_list(struct path *p, enum bf_field field)
 {
 	struct bf_asm *a = p->a;
 	const struct bf_kernel *k = p->k;
-	int i;
 
 	read_at(p, BPF_W, BPF_REG_1, BPF_REG_9, k->net_hash_mix);
 	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_KEY(field));
 	bf_be(a, BPF_REG_2, 32);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_BUF, BPF_REG_2);
-	emit_jhash(a);
+	if (k->net_addresses) {
+		emit_jhash(a);
+	} else {
+		bf_mov(a, BPF_REG_3, BPF_REG_1);
+		bf_alu32(a, BPF_XOR, BPF_REG_3, BPF_REG_2);
+	}
 	bf_alu32i(a, BPF_MUL, BPF_REG_3, 0x61c88647);
 	bf_alu32i(a, BPF_RSH, BPF_REG_3, 32 - 8);
 	bf_alui(a, BPF_LSH, BPF_REG_3, 3);
 	bf_mov(a, BPF_REG_7, BPF_REG_3);
-	read_at(p, BPF_DW, BPF_REG_1, BPF_REG_9, k->net_addresses);
+	if (k->net_addresses)
+		read_at(p, BPF_DW, BPF_REG_1, BPF_REG_9, k->net_addresses);
+	else
+		bf_ld_imm64(a, BPF_REG_1, k->all_addresses);
 	bf_alu(a, BPF_ADD, BPF_REG_7, BPF_REG_1);
+}
+
+/* Is an interface's address, be it up or not, the one in @field? To @found or @missing. */
+static void find_address(struct path *p, enum bf_field field, int found, int missing)
+{
+	struct bf_asm *a = p->a;
+	const struct bf_kernel *k = p->k;
+	const int node = (int)k->ifa_node;
+	int i;
+
+	find_list(p, field);
 	for (i = 0; i < MAX_ADDRESSES; i++) {
+		int other = bf_asm_label(a);
+
 		/* The next one is the first thing in a list's head, and in a node. */
 		read_at(p, BPF_DW, BPF_REG_7, BPF_REG_7, 0);
 		bf_jifi(a, BPF_JEQ, BPF_REG_7, 0, missing);
-		read_at(p, BPF_W, BPF_REG_1, BPF_REG_7, (int)k->ifa_local - (int)k->ifa_node);
+		read_at(p, BPF_W, BPF_REG_1, BPF_REG_7, (int)k->ifa_local - node);
 		bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_BUF);
-		bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_2, found);
+		bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_2, other);
+		if (!k->net_addresses) {
+			read_at(p, BPF_DW, BPF_REG_1, BPF_REG_7, (int)k->ifa_dev - node);
+			read_at(p, BPF_DW, BPF_REG_1, BPF_REG_1, k->in_device_dev);
+			read_at(p, BPF_DW, BPF_REG_1, BPF_REG_1, k->dev_net);
+			bf_jif(a, BPF_JNE, BPF_REG_1, BPF_REG_9, other);
+		}
+		bf_jmp(a, found);
+		bf_asm_here(a, other);
 	}
 	bf_jmp(a, p->up);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "btf.h"
@@ -443,6 +444,14 @@ static void read_ct_lookup(struct btf *vmlinux, struct bf_kernel *kernel)
 	btf__free(module);
 }
 
+/* Conntrack's module, which is another one when it is loaded again; 0: it is not there, or is none. */
+static ino_t conntrack_module(void)
+{
+	struct stat st;
+
+	return stat("/sys/kernel/btf/nf_conntrack", &st) ? 0 : st.st_ino;
+}
+
 int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -453,6 +462,7 @@ int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why)
 			      "the kernel's types cannot be read from "
 			      "/sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF and "
 			      "a mounted /sys are needed");
+	kernel->ct_module = conntrack_module();
 	read_ct_lookup(btf, kernel);
 	err = read_functions(btf, kernel, why);
 	err = err ?: bf_btf_find(btf, kernel, basic, ARRAY_SIZE(basic), why);
@@ -474,27 +484,18 @@ int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why)
 	return err;
 }
 
-/* conntrack's module is another one than its functions are known of. */
-static bool is_reloaded(const struct bf_kernel *kernel)
-{
-	int fd = kernel->ct_btf_id ? bpf_btf_get_fd_by_id(kernel->ct_btf_id) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	return kernel->ct_btf_id && fd < 0 && errno == ENOENT;
-}
-
 void bf_btf_read_conntrack(struct bf_kernel *kernel)
 {
+	ino_t module = conntrack_module();
 	struct btf *btf;
 
 	/* Reading all of the kernel's types takes longer than the rest of a replace. */
-	if ((kernel->has_conntrack && !is_reloaded(kernel)) ||
-	    access("/sys/kernel/btf/nf_conntrack", F_OK))
+	if (!module || module == kernel->ct_module)
 		return;
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
 		return;
+	kernel->ct_module = module;
 	read_conntrack(btf, kernel);
 	read_ct_lookup(btf, kernel);
 	bf_btf_read_tracked(btf, kernel);

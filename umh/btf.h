@@ -16,7 +16,7 @@
  */
 int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why);
 
-/* Conntrack alone, again: its module may have been loaded since. Costs next to nothing if not. */
+/* Conntrack alone, again: its module may have been loaded since, or once more. Costs next to nothing if not. */
 void bf_btf_read_conntrack(struct bf_kernel *kernel);
 
 /* Is br_netfilter there? It may come, and go. */

@@ -30,11 +30,19 @@ static const struct bf_btf_wanted path[] = {
 	BF_BTF_WANT("net", "ipv4.fib_main", net_fib_main),
 	BF_BTF_WANT("net", "ipv4.fib_has_custom_local_routes", net_custom_local),
 	BF_BTF_WANT("sk_buff", "vlan_all", skb_vlan),
-	/* Linux 6.14; before, it is one for all namespaces, of which BTF knows nothing. */
-	BF_BTF_WANT("net", "ipv4.inet_addr_lst", net_addresses),
 	BF_BTF_WANT("net", "hash_mix", net_hash_mix),
-	BF_BTF_WANT("in_ifaddr", "addr_lst", ifa_node),
 	BF_BTF_WANT("in_ifaddr", "ifa_local", ifa_local),
+};
+
+/* The addresses of a namespace, since Linux 6.14; and of all of them, before: a variable that BTF does not tell of. */
+static const struct bf_btf_wanted addresses[] = {
+	BF_BTF_WANT("net", "ipv4.inet_addr_lst", net_addresses),
+	BF_BTF_WANT("in_ifaddr", "addr_lst", ifa_node),
+};
+static const struct bf_btf_wanted all_addresses[] = {
+	BF_BTF_WANT("in_ifaddr", "hash", ifa_node),
+	BF_BTF_WANT("in_ifaddr", "ifa_dev", ifa_dev),
+	BF_BTF_WANT("in_device", "dev", in_device_dev),
 };
 
 /* Those of ip_tables may be a module's. */
@@ -111,6 +119,14 @@ static bool find_vrf(const struct btf *btf, struct bf_kernel *kernel)
 	return true;
 }
 
+static bool find_addresses(const struct btf *btf, struct bf_kernel *kernel)
+{
+	if (!bf_btf_find(btf, kernel, addresses, ARRAY_SIZE(addresses), NULL))
+		return true;
+	kernel->net_addresses = 0;
+	return !bf_btf_find(btf, kernel, all_addresses, ARRAY_SIZE(all_addresses), NULL);
+}
+
 /* In the kernel, or in a module, which then is loaded. */
 static bool find_in_module(struct btf *vmlinux, const char *module, struct bf_kernel *kernel,
 			   const struct bf_btf_wanted *w, size_t n)
@@ -141,7 +157,8 @@ void bf_btf_read_path(struct btf *btf, struct bf_kernel *kernel)
 	kernel->flags_vrf = 0;
 	kernel->path_with_modules = !access(TABLES_BTF, F_OK);
 	kernel->has_path = !bf_btf_find(btf, kernel, path, ARRAY_SIZE(path), NULL) &&
-			   find_features(btf, kernel) && find_vrf(btf, kernel) &&
+			   find_addresses(btf, kernel) && find_features(btf, kernel) &&
+			   find_vrf(btf, kernel) &&
 			   find_in_module(btf, "x_tables", kernel, tables, ARRAY_SIZE(tables));
 	if (!kernel->has_path)
 		return;
@@ -184,7 +201,7 @@ void bf_btf_read_path_again(struct bf_kernel *kernel)
 	btf__free(btf);
 }
 
-/* --- functions --------------------------------------------------------------------------------- */
+/* --- symbols ----------------------------------------------------------------------------------- */
 
 static uint64_t sum_modules(void)
 {
@@ -211,11 +228,11 @@ static void read_symbols(struct bf_symbols *s)
 	const struct {
 		const char *name;
 		uint64_t *address;
-	} functions[] = {
+	} symbols[] = {
 		{"nf_hook_run_bpf", &s->link},	      {"ipt_do_table", &s->ipt},
 		{"iptable_mangle_hook", &s->mangle},  {"ipv4_conntrack_defrag", &s->defrag},
 		{"ip_sabotage_in", &s->bridge},	      {"ipv4_conntrack_in", &s->conntrack},
-		{"nf_nat_ipv4_pre_routing", &s->nat},
+		{"nf_nat_ipv4_pre_routing", &s->nat}, {"inet_addr_lst", &s->all_addresses},
 	};
 	FILE *file = fopen("/proc/kallsyms", "re");
 	unsigned long long address;
@@ -225,9 +242,9 @@ static void read_symbols(struct bf_symbols *s)
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
 			continue;
-		for (i = 0; i < ARRAY_SIZE(functions); i++)
-			if (!strcmp(name, functions[i].name))
-				*functions[i].address = address;
+		for (i = 0; i < ARRAY_SIZE(symbols); i++)
+			if (!strcmp(name, symbols[i].name))
+				*symbols[i].address = address;
 	}
 	if (file)
 		fclose(file);
@@ -253,4 +270,5 @@ void bf_symbols_look(struct bf_symbols *s, struct bf_kernel *kernel)
 	kernel->fn_bridge = s->bridge;
 	kernel->fn_conntrack = s->conntrack;
 	kernel->fn_nat = s->nat;
+	kernel->all_addresses = s->all_addresses;
 }

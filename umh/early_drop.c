@@ -276,6 +276,9 @@ static int load(struct bf_early_drop *d, const struct bf_loaded *loaded, uint32_
 	if (!kernel.fn_link)
 		return bf_why(why, -EOPNOTSUPP,
 			      "/proc/kallsyms does not tell what is at netfilter's hooks");
+	if (!kernel.net_addresses && !kernel.all_addresses)
+		return bf_why(why, -EOPNOTSUPP,
+			      "/proc/kallsyms does not tell where the machine's addresses are");
 	bf_ct_pernet_find(&kernel);
 	err = bf_netns_cookie(&early.cookie);
 	if (!err && !early.cookie)

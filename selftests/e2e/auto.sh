@@ -20,7 +20,7 @@ export BPFILTER_CONFIG=$T/conf
 for world in $worlds; do make_world "$world"; done
 
 expect "a table" restore table
-# Linux before 6.14 does not tell of its addresses: the placement is then that of netfilter, or of a kernel without links there.
+# Where the kernel does not tell what must be known, the placement is that of netfilter, or of a kernel without links there.
 missing=$(status_of hauto | sed -n 's/^ *early drop *none, because \(the kernel does not tell.*\|the table is not at.*\)/\1/p')
 if [ "$missing" ]; then
 	same "no program is in the driver" "" "$(ip -n "$lab-hauto" link show to-c | grep -o "prog/xdp.*")"
