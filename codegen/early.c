@@ -267,6 +267,68 @@ static void emit_not_merged(const struct bf_plain *p)
 	bf_asm_here(a, done);
 }
 
+/* r0 = this CPU's struct bf_early_counts. To @none if there is none, which cannot be. Clobbers r1 to r5. */
+static void find_counts(struct bf_asm *a, int none)
+{
+	bf_helper(a, BPF_FUNC_get_smp_processor_id);
+	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_BUF, BPF_REG_0);
+	bf_map(a, BPF_REG_1, BF_MAP_EARLY);
+	bf_mov(a, BPF_REG_2, BPF_REG_6);
+	bf_alui(a, BPF_ADD, BPF_REG_2, BF_FRAME_BUF);
+	bf_helper(a, BPF_FUNC_map_lookup_elem);
+	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, none);
+}
+
+/*
+ * What is accepted is searched for twice: here, and where the table is. So while nothing is to be dropped, few packets are: the
+ * others go up at once, which is right for any of them. A flood is met by the first of its packets that is searched for.
+ *
+ *	if (counts->rest) {
+ *		counts->rest--;
+ *		goto up;
+ *	}
+ *
+ * r8 is the context. Clobbers r0 to r5; r3 is the frame's end again.
+ */
+static void emit_sample(struct bf_asm *a, int up)
+{
+	int searched = bf_asm_label(a);
+
+	find_counts(a, up);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bf_early_counts, rest));
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, searched);
+	bf_alui(a, BPF_SUB, BPF_REG_1, 1);
+	bf_stx(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, rest), BPF_REG_1);
+	bf_jmp(a, up);
+	bf_asm_here(a, searched);
+	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct xdp_md, data_end));
+}
+
+/*
+ * One that is searched for, unless it turns out to be dropped:
+ *
+ *	if (counts->row < BF_EARLY_ROW)
+ *		counts->row++;
+ *	else
+ *		counts->rest = BF_EARLY_REST;
+ *
+ * Clobbers r0 to r5.
+ */
+static void emit_searched(struct bf_asm *a, int up)
+{
+	int rest = bf_asm_label(a), done = bf_asm_label(a);
+
+	find_counts(a, up);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bf_early_counts, row));
+	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_EARLY_ROW, rest);
+	bf_alui(a, BPF_ADD, BPF_REG_1, 1);
+	bf_stx(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, row), BPF_REG_1);
+	bf_jmp(a, done);
+	bf_asm_here(a, rest);
+	bf_sti(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, rest), BF_EARLY_REST);
+	bf_asm_here(a, done);
+}
+
 /* HOOK, and that nothing is noted yet, without the verifier knowing: r9 is 0. */
 static void emit_rest(struct bf_packet_key *k)
 {
@@ -292,6 +354,7 @@ void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readabl
 	bf_mov(a, BPF_REG_8, BPF_REG_1);
 	bf_plain_begin(&plain);
 	emit_no_data(&plain);
+	emit_sample(a, up);
 	for (off = 0; off < (readable > end ? readable : end); off += 8)
 		bf_sti(a, BPF_DW, BPF_REG_6, off, 0);
 	bf_stx(a, BPF_DW, BPF_REG_6, BF_FRAME_SKB, BPF_REG_8);
@@ -314,6 +377,7 @@ void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readabl
 		bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
 		bf_emit_new_key(a, p, up);
 	}
+	emit_searched(a, up);
 	load(a, BPF_REG_9, BF_LEN);
 	load(a, BPF_REG_1, BF_LEN);
 	bf_alu(a, BPF_XOR, BPF_REG_9, BPF_REG_1);
@@ -342,19 +406,28 @@ void bf_emit_early_count(struct bf_asm *a)
 {
 	int none = bf_asm_label(a);
 
-	bf_helper(a, BPF_FUNC_get_smp_processor_id);
-	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_BUF, BPF_REG_0);
-	bf_map(a, BPF_REG_1, BF_MAP_EARLY);
-	bf_mov(a, BPF_REG_2, BPF_REG_6);
-	bf_alui(a, BPF_ADD, BPF_REG_2, BF_FRAME_BUF);
-	bf_helper(a, BPF_FUNC_map_lookup_elem);
-	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, none);
+	find_counts(a, none);
 	bf_stx(a, BPF_DW, BPF_REG_0, offsetof(struct bf_early_counts, last), BPF_REG_7);
 	bf_alui(a, BPF_LSH, BPF_REG_7, 3);
 	bf_alu(a, BPF_ADD, BPF_REG_7, BPF_REG_0);
 	bf_movi(a, BPF_REG_1, 1);
 	bf_atomic(a, BPF_DW, BPF_ADD, BPF_REG_7, offsetof(struct bf_early_counts, packets),
 		  BPF_REG_1);
+	bf_asm_here(a, none);
+}
+
+/* counts->packets[BF_EARLY_NONE]++, and row = rest = 0: others like it may follow. */
+static void emit_dropped(struct bf_asm *a)
+{
+	int none = bf_asm_label(a);
+
+	find_counts(a, none);
+	bf_sti(a, BPF_DW, BPF_REG_0, offsetof(struct bf_early_counts, last), BF_EARLY_NONE);
+	bf_sti(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, row), 0);
+	bf_sti(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, rest), 0);
+	bf_movi(a, BPF_REG_1, 1);
+	bf_atomic(a, BPF_DW, BPF_ADD, BPF_REG_0,
+		  offsetof(struct bf_early_counts, packets[BF_EARLY_NONE]), BPF_REG_1);
 	bf_asm_here(a, none);
 }
 
@@ -366,8 +439,7 @@ void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up)
 	bf_jifi(a, BPF_JGT, BPF_REG_1, BF_EARLY_NOTES, up);
 	bf_emit_path(a, p, up);
 	emit_counts(a);
-	bf_movi(a, BPF_REG_7, BF_EARLY_NONE);
-	bf_emit_early_count(a);
+	emit_dropped(a);
 	bf_emit_plain_verdict(a, NF_DROP);
 }
 

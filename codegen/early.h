@@ -53,7 +53,7 @@ void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up);
 void bf_emit_path(struct bf_asm *a, const struct bf_program *p, int up);
 void bf_emit_local(struct bf_asm *a, const struct bf_program *p, int up);
 
-/* counts->packets[r7]++, counts->last = r7. r7 is clobbered, as r0 to r5. */
+/* Why a packet goes up that the rules drop: counts->packets[r7]++, counts->last = r7. r7 is clobbered, as r0 to r5. */
 void bf_emit_early_count(struct bf_asm *a);
 
 #endif /* BPFILTER_EARLY_H */

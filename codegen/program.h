@@ -71,11 +71,21 @@ enum bf_early_why {
  * struct bf_early_counts - what it has done, on one CPU
  * @packets: by enum bf_early_why
  * @last: what was so for the last packet that the rules drop
+ * @row: packets that were searched for, one after the other, without any being dropped; BF_EARLY_ROW at most
+ * @rest: so many packets go up without being searched for
+ *
+ * Two elements never share a line of the cache.
  */
 struct bf_early_counts {
 	uint64_t packets[BF_NR_EARLY];
 	uint64_t last;
+	uint32_t row, rest;
+	uint64_t apart[8];
 };
+
+/* With so many packets in a row that nothing drops, one of BF_EARLY_REST + 1 is searched for. */
+#define BF_EARLY_ROW  16
+#define BF_EARLY_REST 15
 
 /**
  * struct bf_early_flow - of datagrams that conntrack has an entry for
