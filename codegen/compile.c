@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compile.h"
+#include "early.h"
 #include "key_packet.h"
 #include "trees.h"
 
@@ -109,6 +110,7 @@ static int emit_form(struct bf_rules *rules, const struct bf_kernel *kernel, enu
 	a.trace = limits && limits->trace;
 	a.behind = p->behind;
 	a.early = p->early;
+	a.source = a.early ? bf_asm_label(&a) : 0;
 	a.asks = p->asks;
 	a.decides = p->decides;
 	a.late_marks = rules->scratch.late_marks;
@@ -117,6 +119,8 @@ static int emit_form(struct bf_rules *rules, const struct bf_kernel *kernel, enu
 		err = bf_emit_straight(&a, rules, p);
 	else
 		err = bf_emit_records(&a, rules, limits, p);
+	if (!err && a.early)
+		bf_emit_source_function(&a);
 	err = err ?: bf_asm_finish(&a);
 	if (!err) {
 		p->insns = a.insns;

@@ -47,7 +47,6 @@ const char *bf_early_text(enum bf_early_why why)
 		[BF_EARLY_HOOK] = "something else is at netfilter's hooks in front of INPUT",
 		[BF_EARLY_ROUTING] =
 			"there is policy routing, or there are realms, or local routes of one's own",
-		[BF_EARLY_RP_FILTER] = "rp_filter is on",
 		[BF_EARLY_ADDRESSES] = "it is not known how this kernel finds an address",
 	};
 

@@ -53,6 +53,13 @@ void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up);
 void bf_emit_path(struct bf_asm *a, const struct bf_program *p, int up);
 void bf_emit_local(struct bf_asm *a, const struct bf_program *p, int up);
 
+/*
+ * path_source.c: go to @up unless the stack lets the packet's source pass, where rp_filter is on. r8 is its struct net_device, r9 its
+ * struct net. That calls a function, which is emitted once in the program, behind all else.
+ */
+void bf_emit_source(struct bf_asm *a, int up);
+void bf_emit_source_function(struct bf_asm *a);
+
 /* Why a packet goes up that the rules drop: counts->packets[r7]++, counts->last = r7. r7 is clobbered, as r0 to r5. */
 void bf_emit_early_count(struct bf_asm *a);
 

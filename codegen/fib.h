@@ -21,13 +21,16 @@ enum bf_fib {
 	BF_FIB_INDEX = 40, /* uint32_t: child of PARENT that the walk took */
 	BF_FIB_KEY = 44,   /* uint32_t: the address, host byte order */
 	BF_FIB_PHASE = 48, /* uint32_t: enum phase in fib.c */
-	BF_FIB_TYPE = 52,  /* uint32_t: RTN_... */
+	BF_FIB_TYPE = 52,  /* uint32_t: RTN_..., perhaps with BF_FIB_BY_DEV */
 	BF_FIB_HOP = 56,   /* uint32_t: which next hop of INFO */
 	BF_FIB_DIFF = 60,  /* uint32_t: KEY ^ the leaf's key */
 	BF_FIB_SIZE = 64,
 };
 
 #define BF_FIB_BASE (-BF_FIB_SIZE)
+
+/* Of the way back: one of the route's next hops is DEV's. */
+#define BF_FIB_BY_DEV 0x100
 
 /**
  * bf_fib_walk - emit the call that looks the address up in the local table
@@ -52,5 +55,18 @@ void bf_fib_opaque_zero(struct bf_asm *a, int dst, int any, int tmp);
 
 /* Emit that function, which uses no stack. Once per program, outside of any other function. */
 void bf_fib_function(struct bf_asm *a, int walk);
+
+/**
+ * bf_fib_walk_back - emit the call that looks for the way back to an address in main's table
+ * @walk: label of the function that bf_fib_back_function() emits
+ * @none: where to go if there is nothing in that table, or it does not end
+ *
+ * There must be no policy routing (net.ipv4.fib_has_custom_rules). TYPE is that of the route, with BF_FIB_BY_DEV or not; RTN_UNSPEC
+ * if there is none, if it leads nowhere (blackhole and such), or if a route with a TOS may be the one. Clobbers r0 to r5 and r7.
+ */
+void bf_fib_walk_back(struct bf_asm *a, int walk, int none);
+
+/* As bf_fib_function(). */
+void bf_fib_back_function(struct bf_asm *a, int walk);
 
 #endif /* BPFILTER_FIB_H */

@@ -162,6 +162,8 @@ struct bf_kernel {
 	uint32_t nh_group_num_nh, nh_group_entries;	      /* nh_group.num_nh, .nh_entries */
 	uint32_t nh_entry_size, nh_entry_nh;		      /* nh_grp_entry */
 	uint32_t dev_ip_ptr, in_device_cnf, devconf_data;
+	uint32_t in_device_addrs; /* in_device.ifa_list */
+	bool fib_multipath;	  /* CONFIG_IP_ROUTE_MULTIPATH */
 
 	struct bf_replying replying; /* for programs at interfaces with REJECT */
 

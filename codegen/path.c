@@ -11,8 +11,9 @@
  *	PREROUTING		no hook but those of ip_tables' raw, mangle and nat with an empty chain, whose policy accepts,
  *				and defragmentation, which leaves alone what is no fragment, and br_netfilter's, which
  *				does what has come through a bridge; and conntrack's, if the packet is NEW (tracked.h)
- *	the routing		no policy routing; rp_filter is off, and the source is no address of the machine's; the
- *				longest match for the destination is a local address, of which all is alive
+ *	the routing		no policy routing; the source is no address of the machine's, or where rp_filter is on, it lets the
+ *				source pass (path_source.c); the longest match for the destination is a local address, of which all
+ *				is alive
  *	LOCAL_IN		as PREROUTING; then the table's link
  *
  * All runs under rcu_read_lock(), which the structures live by but for ip_tables' rules: those are read between two looks
@@ -418,8 +419,8 @@ static void check_hooks(struct path *p, unsigned int hook)
 
 /* --- the routing ------------------------------------------------------------------------------- */
 
-/* Nothing that makes more than the address matter; the interface has IP, and no rp_filter. */
-static void check_routing(struct path *p)
+/* Nothing that makes more than the address matter; the interface has IP. To @filtered with rp_filter. */
+static void check_routing(struct path *p, int filtered)
 {
 	const int rp_filter = 4 * (IPV4_DEVCONF_RP_FILTER - 1);
 	struct bf_asm *a = p->a;
@@ -438,11 +439,11 @@ static void check_routing(struct path *p)
 	read_at(p, BPF_DW, BPF_REG_7, BPF_REG_8, k->dev_ip_ptr);
 	bf_jifi(a, BPF_JEQ, BPF_REG_7, 0, p->up);
 	read_at(p, BPF_W, BPF_REG_1, BPF_REG_7, k->in_device_cnf + k->devconf_data + rp_filter);
-	unless_zero(p, BPF_REG_1, BF_EARLY_RP_FILTER);
+	bf_jif32i(a, BPF_JNE, BPF_REG_1, 0, filtered);
 	read_at(p, BPF_DW, BPF_REG_7, BPF_REG_9, k->net_devconf_all);
 	bf_jifi(a, BPF_JEQ, BPF_REG_7, 0, p->up);
 	read_at(p, BPF_W, BPF_REG_1, BPF_REG_7, k->devconf_data + rp_filter);
-	unless_zero(p, BPF_REG_1, BF_EARLY_RP_FILTER);
+	bf_jif32i(a, BPF_JNE, BPF_REG_1, 0, filtered);
 }
 
 /*
@@ -655,7 +656,7 @@ void bf_emit_local(struct bf_asm *a, const struct bf_program *program, int up)
 void bf_emit_path(struct bf_asm *a, const struct bf_program *program, int up)
 {
 	struct path p = {.a = a, .k = a->kernel, .early = program->early, .up = up};
-	int clear = bf_asm_label(a), i;
+	int clear = bf_asm_label(a), filtered = bf_asm_label(a), passes = bf_asm_label(a), i;
 
 	for (i = 0; i < BF_NR_EARLY; i++)
 		p.why[i] = bf_asm_label(a);
@@ -665,8 +666,12 @@ void bf_emit_path(struct bf_asm *a, const struct bf_program *program, int up)
 	check_tags(&p);
 	bf_sti(a, BPF_DW, BPF_REG_6, BF_FRAME_TRACKED, 0);
 	check_hooks(&p, NF_INET_PRE_ROUTING);
-	check_routing(&p);
+	check_routing(&p, filtered);
 	check_source(&p);
+	bf_jmp(a, passes);
+	bf_asm_here(a, filtered);
+	bf_emit_source(a, up);
+	bf_asm_here(a, passes);
 	check_hooks(&p, NF_INET_LOCAL_IN);
 	bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
 	bf_emit_tracked(a, program, up, p.why);

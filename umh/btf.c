@@ -130,6 +130,7 @@ static const struct bf_btf_wanted fib[] = {
 	BF_BTF_WANT("nh_grp_entry", "nh", nh_entry_nh),
 	BF_BTF_WANT("net_device", "ip_ptr", dev_ip_ptr),
 	BF_BTF_WANT("in_device", "cnf", in_device_cnf),
+	BF_BTF_WANT("in_device", "ifa_list", in_device_addrs),
 	BF_BTF_WANT("ipv4_devconf", "data", devconf_data),
 };
 
@@ -319,7 +320,7 @@ static void read_fib(const struct btf *btf, struct bf_kernel *kernel)
 	int tnode = btf__find_by_name_kind(btf, "tnode", BTF_KIND_STRUCT);
 	int alias = btf__find_by_name_kind(btf, "fib_alias", BTF_KIND_STRUCT);
 	int net = btf__find_by_name_kind(btf, "net", BTF_KIND_STRUCT);
-	uint32_t parent = 0, kv = 0, fib_main;
+	uint32_t parent = 0, kv = 0, off;
 
 	kernel->has_fib = !bf_btf_find(btf, kernel, fib, ARRAY_SIZE(fib), NULL) &&
 			  !bf_btf_size(btf, "fib_nh", &kernel->fib_nh_size) &&
@@ -330,7 +331,10 @@ static void read_fib(const struct btf *btf, struct bf_kernel *kernel)
 			  (!find_member(btf, alias, "fa_dscp", 0, &kernel->fa_dscp) ||
 			   !find_member(btf, alias, "fa_tos", 0, &kernel->fa_dscp));
 	/* net.ipv4 has this one only with CONFIG_IP_MULTIPLE_TABLES. */
-	kernel->fib_multiple_tables = !find_member(btf, net, "ipv4.fib_main", 0, &fib_main);
+	kernel->fib_multiple_tables = !find_member(btf, net, "ipv4.fib_main", 0, &off);
+	/* And this one with CONFIG_IP_ROUTE_MULTIPATH. */
+	kernel->fib_multipath =
+		!find_member(btf, net, "ipv4.sysctl_fib_multipath_use_neigh", 0, &off);
 	if (kernel->has_fib)
 		kernel->kv_parent = (int32_t)parent - (int32_t)kv;
 }

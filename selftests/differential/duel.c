@@ -503,12 +503,24 @@ static void count_enforcer(struct duel *d, const struct table_image *served)
 	table_image_free(&kernel);
 }
 
+/* rp_filter of both hosts, where drivers may drop early. */
+static int filter_sources(struct duel *d, unsigned int rp_filter)
+{
+	char settings[64];
+	int i, err = 0;
+
+	snprintf(settings, sizeof(settings), "ipv4/conf/all/rp_filter %u\n", rp_filter);
+	for (i = 0; d->clear && !err && i < 2; i++)
+		err = netns_sysctl(d->side[i].host_ns, settings);
+	return err;
+}
+
 static enum duel_result run_once(struct duel *d, const struct trial *t, struct text *why)
 {
 	struct outcome o[2] = {};
 	enum duel_result result;
 
-	if (duel_renew(d))
+	if (duel_renew(d) || filter_sources(d, t->rules->rp_filter))
 		return DUEL_BROKEN;
 	result = load(d, t, why);
 	if (result != DUEL_SAME)

@@ -345,9 +345,12 @@ static void early_result(struct session *s, const char *why)
 		session_result(s, true, "no packet was dropped early # SKIP %s", why);
 	else
 		session_result(
-			s, n > s->done_pairs / 200 && s->tracked_drops > s->done_pairs / 2000,
-			"%lu packets were dropped early, %lu of them where states are looked at", n,
-			s->tracked_drops);
+			s,
+			n > s->done_pairs / 200 && s->tracked_drops > s->done_pairs / 2000 &&
+				s->filtered_drops > s->done_pairs / 2000,
+			"%lu packets were dropped early, %lu of them where states are looked at, %lu where "
+			"rp_filter is on",
+			n, s->tracked_drops, s->filtered_drops);
 }
 
 int main(int argc, char **argv)

@@ -55,6 +55,7 @@ void ruleset_copy(struct ruleset *to, const struct ruleset *from, const bool *ke
 
 	ruleset_init(to, from->name);
 	to->nat = from->nat;
+	to->rp_filter = from->rp_filter;
 	to->pokes = from->pokes;
 	for (i = 0; i < from->nr; i++)
 		if (!keep || keep[i])

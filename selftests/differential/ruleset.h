@@ -15,6 +15,7 @@
  * @name: where it comes from, for people
  * @lines: chains (":NAME POLICY [0:0]") before rules ("-A NAME ...")
  * @nat: for a host with address translation
+ * @rp_filter: what that is in both hosts
  * @pokes: not 0: after loading, the binary table is changed in ways that iptables cannot express,
  *	chosen by this number (poke.h)
  */
@@ -23,6 +24,7 @@ struct ruleset {
 	char **lines;
 	unsigned int nr, max;
 	bool nat;
+	unsigned int rp_filter;
 	uint64_t pokes;
 };
 

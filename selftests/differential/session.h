@@ -50,8 +50,9 @@ struct session {
 
 	unsigned long done_sets, done_pairs, refused, left, failures;
 	unsigned long accounting[2];
-	unsigned long tracked_drops; /* by drivers, with rules that look at states */
-	unsigned int test;	     /* number of the last TAP line */
+	unsigned long tracked_drops;  /* by drivers, with rules that look at states */
+	unsigned long filtered_drops; /* by drivers, where rp_filter is on */
+	unsigned int test;	      /* number of the last TAP line */
 };
 
 /* One TAP line. */

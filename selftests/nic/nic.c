@@ -11,6 +11,7 @@
  * nic odd INTERFACE MAC		what conntrack finds in order and what not, in the same way: odd.c
  * nic send INTERFACE MAC udp|FLAGS SPORT DPORT	one packet of those ports; FLAGS of TCP as a number
  * nic fill INTERFACE MAC DPORT N	N datagrams to that port, each of another address of 10/8
+ * nic from INTERFACE MAC DPORT TOS	datagrams to that port, of the addresses on standard input, one a line
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -227,6 +228,8 @@ int main(int argc, char **argv)
 		err = send_one(argv[2], argv[3], argv[4], atoi(argv[5]), atoi(argv[6]));
 	else if (argc == 6 && !strcmp(argv[1], "fill"))
 		err = send_many(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
+	else if (argc == 6 && !strcmp(argv[1], "from"))
+		err = send_from(argv[2], argv[3], atoi(argv[4]), strtol(argv[5], NULL, 0), stdin);
 	if (err)
 		fprintf(stderr, "nic %s: %s\n", argc > 1 ? argv[1] : "", strerror(-err));
 	return err ? 1 : 0;

@@ -2,6 +2,7 @@
 #include "odd.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,30 @@ int send_many(const char *interface, const char *mac, int dport, int n)
 	for (i = 0; i < n; i++) {
 		s.f.ip.saddr = htonl(10U << 24 | (i + 1));
 		end(&s, 12, UDP_CHECK, RIGHT);
+	}
+	close(s.sk);
+	return s.err;
+}
+
+int send_from(const char *interface, const char *mac, int dport, int tos, FILE *sources)
+{
+	char line[INET_ADDRSTRLEN + 1];
+	struct sender s;
+	int err = open_sender(&s, interface, mac);
+
+	if (err)
+		return err;
+	begin(&s, IPPROTO_UDP);
+	s.f.ip.tos = tos;
+	s.f.udp.source = htons(1000);
+	s.f.udp.dest = htons(dport);
+	s.f.udp.len = htons(12);
+	while (!s.err && fgets(line, sizeof(line), sources)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (inet_pton(AF_INET, line, &s.f.ip.saddr) == 1)
+			end(&s, 12, UDP_CHECK, RIGHT);
+		else
+			s.err = -EINVAL;
 	}
 	close(s.sk);
 	return s.err;

@@ -2,6 +2,8 @@
 #ifndef NIC_ODD_H
 #define NIC_ODD_H
 
+#include <stdio.h>
+
 /*
  * Packets to UDP 10 and TCP 99, and ICMP, each of a source port of its own: all short lengths and some long ones, with a checksum
  * that is right, one that is not, none; lengths in the header that are not the packet's; all flags. 0 or -errno. The same in
@@ -14,5 +16,8 @@ int send_one(const char *interface, const char *mac, const char *kind, int sport
 
 /* @n datagrams to @dport, each of another address of 10/8. */
 int send_many(const char *interface, const char *mac, int dport, int n);
+
+/* A datagram to @dport with that TOS from each address in @sources, one a line. */
+int send_from(const char *interface, const char *mac, int dport, int tos, FILE *sources);
 
 #endif /* NIC_ODD_H */
