@@ -303,31 +303,6 @@ static void emit_sample(struct bf_asm *a, int up)
 	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct xdp_md, data_end));
 }
 
-/*
- * One that is searched for, unless it turns out to be dropped:
- *
- *	if (counts->row < BF_EARLY_ROW)
- *		counts->row++;
- *	else
- *		counts->rest = BF_EARLY_REST;
- *
- * Clobbers r0 to r5.
- */
-static void emit_searched(struct bf_asm *a, int up)
-{
-	int rest = bf_asm_label(a), done = bf_asm_label(a);
-
-	find_counts(a, up);
-	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bf_early_counts, row));
-	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_EARLY_ROW, rest);
-	bf_alui(a, BPF_ADD, BPF_REG_1, 1);
-	bf_stx(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, row), BPF_REG_1);
-	bf_jmp(a, done);
-	bf_asm_here(a, rest);
-	bf_sti(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, rest), BF_EARLY_REST);
-	bf_asm_here(a, done);
-}
-
 /* HOOK, and that nothing is noted yet, without the verifier knowing: r9 is 0. */
 static void emit_rest(struct bf_packet_key *k)
 {
@@ -376,7 +351,6 @@ void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readabl
 		bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
 		bf_emit_new_key(a, p, up);
 	}
-	emit_searched(a, up);
 	load(a, BPF_REG_9, BF_LEN);
 	load(a, BPF_REG_1, BF_LEN);
 	bf_alu(a, BPF_XOR, BPF_REG_9, BPF_REG_1);
@@ -415,6 +389,27 @@ void bf_emit_early_count(struct bf_asm *a)
 	bf_asm_here(a, none);
 }
 
+/*
+ *	if (counts->row < BF_EARLY_ROW)
+ *		counts->row++;
+ *	else
+ *		counts->rest = BF_EARLY_REST;
+ */
+void bf_emit_early_in_vain(struct bf_asm *a)
+{
+	int rest = bf_asm_label(a), done = bf_asm_label(a);
+
+	find_counts(a, done);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bf_early_counts, row));
+	bf_jifi(a, BPF_JGE, BPF_REG_1, BF_EARLY_ROW, rest);
+	bf_alui(a, BPF_ADD, BPF_REG_1, 1);
+	bf_stx(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, row), BPF_REG_1);
+	bf_jmp(a, done);
+	bf_asm_here(a, rest);
+	bf_sti(a, BPF_W, BPF_REG_0, offsetof(struct bf_early_counts, rest), BF_EARLY_REST);
+	bf_asm_here(a, done);
+}
+
 /* counts->packets[BF_EARLY_NONE]++, and row = rest = 0: others like it may follow. */
 static void emit_dropped(struct bf_asm *a)
 {
@@ -430,12 +425,12 @@ static void emit_dropped(struct bf_asm *a)
 	bf_asm_here(a, none);
 }
 
-void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up)
+void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int in_vain, int up)
 {
 	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_6, BF_FRAME_SURE);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, up);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, in_vain);
 	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_6, BF_FRAME_NOTED);
-	bf_jifi(a, BPF_JGT, BPF_REG_1, BF_EARLY_NOTES, up);
+	bf_jifi(a, BPF_JGT, BPF_REG_1, BF_EARLY_NOTES, in_vain);
 	bf_emit_path(a, p, up);
 	emit_counts(a);
 	emit_dropped(a);

@@ -42,8 +42,14 @@ const char *bf_early_text(enum bf_early_why why);
 /* Fill the frame, as bf_emit_key() does; all that is not plain goes to @up. */
 void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readable, int up);
 
-/* The packet's way through the rules ends with r0 .. r5 and r7 .. r9 free. If it is certain, count and drop; else to @up. */
-void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int up);
+/*
+ * The packet's way through the rules ends with r0 .. r5 and r7 .. r9 free. If it is certain, count and drop; else to @in_vain if the rules
+ * do not tell, or to @up.
+ */
+void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int in_vain, int up);
+
+/* The rules do not drop it for certain: with many of them in a row less are searched for. Clobbers r0 to r5. */
+void bf_emit_early_in_vain(struct bf_asm *a);
 
 /*
  * path.c: go to @up unless the packet would come to INPUT as it is. bf_emit_local(): unless it is for one of the machine's

@@ -380,10 +380,13 @@ static void emit_exits(struct bf_records *r, const struct bf_program *p, int pas
 	bf_asm_note(a, BF_PART_EXIT, 0, 0);
 	if (a->early) {
 		bf_asm_here(a, r->drop);
-		bf_emit_early_drop(a, p, pass);
-		bf_asm_here(a, drop);
+		bf_emit_early_drop(a, p, r->accept, pass);
 	}
 	bf_asm_here(a, r->accept);
+	if (a->early) {
+		bf_emit_early_in_vain(a);
+		bf_asm_here(a, drop);
+	}
 	bf_asm_here(a, pass);
 	bf_emit_verdict(a, r->rules, NF_ACCEPT);
 	if (a->early)

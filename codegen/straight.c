@@ -231,23 +231,26 @@ static void emit_hooks(struct straight *s)
 }
 
 /* Of the early-drop stage: what is accepted, and what drops without a rule, goes up. */
-static void emit_early_exits(struct straight *s)
+static void emit_early_exits(struct straight *s, int unsearched)
 {
 	bf_asm_here(s->a, s->count_drop);
 	bf_emit_count(s->a);
 	bf_sti(s->a, BPF_B, BPF_REG_6, BF_FRAME_SURE, 1);
-	bf_emit_early_drop(s->a, s->p, s->pass);
+	bf_emit_early_drop(s->a, s->p, s->pass, unsearched);
 	bf_asm_here(s->a, s->count_accept);
 	bf_asm_here(s->a, s->pass);
 	bf_asm_here(s->a, s->drop);
+	bf_emit_early_in_vain(s->a);
+	bf_asm_here(s->a, unsearched);
 	bf_emit_plain_verdict(s->a, NF_ACCEPT);
 }
 
-static void emit_exits(struct straight *s)
+/* @unsearched: label where packets come to that no rule is asked about. */
+static void emit_exits(struct straight *s, int unsearched)
 {
 	bf_asm_note(s->a, BF_PART_EXIT, 0, 0);
 	if (s->a->early) {
-		emit_early_exits(s);
+		emit_early_exits(s, unsearched);
 		return;
 	}
 	bf_asm_here(s->a, s->count_accept);
@@ -266,7 +269,7 @@ static void emit_exits(struct straight *s)
 int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_program *p)
 {
 	struct straight s = {.a = a, .rules = rules, .p = p};
-	int unread = bf_asm_label(a);
+	int unread = bf_asm_label(a), unsearched = bf_asm_label(a);
 	uint32_t i;
 
 	if (rules->max_cost > MAX_COST)
@@ -280,12 +283,12 @@ int bf_emit_straight(struct bf_asm *a, const struct bf_rules *rules, struct bf_p
 	for (i = 0; i < BF_TYPES; i++)
 		s.functions[i] = bf_asm_label(a);
 
-	bf_emit_key(a, p, rules->nr_types ? bf_frame_shared(p->fields) : 0, s.pass,
-		    rules->has_effects ? unread : s.drop);
+	bf_emit_key(a, p, rules->nr_types ? bf_frame_shared(p->fields) : 0,
+		    a->early ? unsearched : s.pass, rules->has_effects ? unread : s.drop);
 	bf_emit_no_note(a, rules, p);
 	bf_emit_no_question(a, rules);
 	emit_hooks(&s);
-	emit_exits(&s);
+	emit_exits(&s, unsearched);
 	bf_emit_unread(a, rules, unread);
 	bf_emit_cond_functions(a, rules, s.functions);
 	bf_emit_note_function(a, rules, p, s.note);
