@@ -85,6 +85,31 @@ static void emit_table(struct walk *w)
 }
 
 /*
+ * Go on with a phase whose code is further on. Of the way back, which is looked for with each packet that is dropped,
+ * that is done in the same step; r7 is NODE.
+ */
+static void go_on_with(struct walk *w, enum bf_fib_phase phase)
+{
+	seti(w, BF_FIB_PHASE, phase);
+	bf_jmp(w->a, w->back_way ? w->enter[phase] : w->go_on);
+}
+
+/* Nodes and children that are looked at in one step then, in each of the first phases. */
+#define AT_ONCE 3
+
+static void emit_some(struct walk *w, void (*emit)(struct walk *w, int next))
+{
+	int i, next;
+
+	for (i = 1; w->back_way && i < AT_ONCE; i++) {
+		next = bf_asm_label(w->a);
+		emit(w, next);
+		bf_asm_here(w->a, next);
+	}
+	emit(w, w->go_on);
+}
+
+/*
  *	index = (key ^ n->key) >> n->pos;
  *	if (index >> n->bits) {		// a bit that the node skips differs
  *		phase = PHASE_PREFIX;
@@ -100,10 +125,10 @@ static void emit_table(struct walk *w)
  *	if (!node)
  *		goto back;
  */
-static void emit_down(struct walk *w)
+static void emit_down_one(struct walk *w, int next)
 {
 	struct bf_asm *a = w->a;
-	int prefix = bf_asm_label(a), deeper = bf_asm_label(a);
+	int prefix = bf_asm_label(a), deeper = bf_asm_label(a), none = bf_asm_label(a);
 
 	load_node(w);
 	get(w, BPF_REG_4, BF_FIB_KEY);
@@ -118,41 +143,19 @@ static void emit_down(struct walk *w)
 	set(w, BF_FIB_INDEX, BPF_REG_8);
 	bf_asm_here(a, deeper);
 	load_child(w);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, w->back);
-	bf_jmp(a, w->go_on);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, none);
+	bf_mov(a, BPF_REG_7, BPF_REG_1);
+	bf_jmp(a, next);
 
+	bf_asm_here(a, none);
+	go_on_with(w, PHASE_BACK);
 	bf_asm_here(a, prefix);
-	seti(w, BF_FIB_PHASE, PHASE_PREFIX);
-	bf_jmp(a, w->go_on);
+	go_on_with(w, PHASE_PREFIX);
 }
 
-/*
- *	if ((key ^ n->key) & (n->key | -n->key) || n->slen == n->pos)
- *		goto back;
- *	if (!n->bits)
- *		goto leaf;
- *	node = n->tnode[0];
- *	if (!node)
- *		goto back;
- */
-static void emit_prefix(struct walk *w)
+static void emit_down(struct walk *w)
 {
-	struct bf_asm *a = w->a;
-
-	load_node(w);
-	get(w, BPF_REG_4, BF_FIB_KEY);
-	bf_alu32(a, BPF_XOR, BPF_REG_4, BPF_REG_8);
-	bf_movi(a, BPF_REG_5, 0);
-	bf_alu32(a, BPF_SUB, BPF_REG_5, BPF_REG_8);
-	bf_alu32(a, BPF_OR, BPF_REG_5, BPF_REG_8);
-	bf_alu32(a, BPF_AND, BPF_REG_4, BPF_REG_5);
-	bf_jif32i(a, BPF_JNE, BPF_REG_4, 0, w->back);
-	bf_jif(a, BPF_JEQ, BPF_REG_3, BPF_REG_1, w->back);
-	bf_jifi(a, BPF_JEQ, BPF_REG_2, 0, w->leaf);
-	bf_movi(a, BPF_REG_8, 0);
-	load_child(w);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, w->back);
-	bf_jmp(a, w->go_on);
+	emit_some(w, emit_down_one);
 }
 
 /*
@@ -169,7 +172,7 @@ static void emit_prefix(struct walk *w)
  *	if (node)
  *		phase = PHASE_PREFIX;
  */
-static void emit_back(struct walk *w)
+static void emit_back_one(struct walk *w, int next)
 {
 	struct bf_asm *a = w->a;
 	int strip = bf_asm_label(a);
@@ -186,7 +189,7 @@ static void emit_back(struct walk *w)
 	bf_alu(a, BPF_RSH, BPF_REG_8, BPF_REG_1);
 	set(w, BF_FIB_PARENT, BPF_REG_7);
 	set(w, BF_FIB_INDEX, BPF_REG_8);
-	bf_jmp(a, w->go_on);
+	bf_jmp(a, next);
 
 	bf_asm_here(a, strip);
 	bf_mov(a, BPF_REG_1, BPF_REG_8);
@@ -194,9 +197,14 @@ static void emit_back(struct walk *w)
 	bf_alu(a, BPF_AND, BPF_REG_8, BPF_REG_1);
 	set(w, BF_FIB_INDEX, BPF_REG_8);
 	load_child(w);
-	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, w->go_on);
-	seti(w, BF_FIB_PHASE, PHASE_PREFIX);
-	bf_jmp(a, w->go_on);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, next);
+	bf_mov(a, BPF_REG_7, BPF_REG_1);
+	go_on_with(w, PHASE_PREFIX);
+}
+
+static void emit_back(struct walk *w)
+{
+	emit_some(w, emit_back_one);
 }
 
 /*
@@ -209,14 +217,51 @@ static void emit_leaf(struct walk *w)
 {
 	struct bf_asm *a = w->a;
 
+	bf_asm_here(a, w->leaf);
 	load_node(w);
 	get(w, BPF_REG_4, BF_FIB_KEY);
 	bf_alu32(a, BPF_XOR, BPF_REG_8, BPF_REG_4);
 	set(w, BF_FIB_DIFF, BPF_REG_8);
 	bf_movi(a, BPF_REG_8, 0);
 	load_child(w);
-	seti(w, BF_FIB_PHASE, PHASE_ALIAS);
-	bf_jmp(a, w->go_on);
+	bf_mov(a, BPF_REG_7, BPF_REG_1);
+	go_on_with(w, PHASE_ALIAS);
+}
+
+/*
+ *	if ((key ^ n->key) & (n->key | -n->key) || n->slen == n->pos)
+ *		goto back;
+ *	if (!n->bits)
+ *		goto leaf;
+ *	node = n->tnode[0];
+ *	if (!node)
+ *		goto back;
+ */
+static void emit_prefix_one(struct walk *w, int next)
+{
+	struct bf_asm *a = w->a;
+
+	load_node(w);
+	get(w, BPF_REG_4, BF_FIB_KEY);
+	bf_alu32(a, BPF_XOR, BPF_REG_4, BPF_REG_8);
+	bf_movi(a, BPF_REG_5, 0);
+	bf_alu32(a, BPF_SUB, BPF_REG_5, BPF_REG_8);
+	bf_alu32(a, BPF_OR, BPF_REG_5, BPF_REG_8);
+	bf_alu32(a, BPF_AND, BPF_REG_4, BPF_REG_5);
+	bf_jif32i(a, BPF_JNE, BPF_REG_4, 0, w->back);
+	bf_jif(a, BPF_JEQ, BPF_REG_3, BPF_REG_1, w->back);
+	bf_jifi(a, BPF_JEQ, BPF_REG_2, 0, w->leaf);
+	bf_movi(a, BPF_REG_8, 0);
+	load_child(w);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, w->back);
+	bf_mov(a, BPF_REG_7, BPF_REG_1);
+	bf_jmp(a, next);
+}
+
+static void emit_prefix(struct walk *w)
+{
+	emit_some(w, emit_prefix_one);
+	emit_leaf(w);
 }
 
 /*
@@ -260,8 +305,7 @@ static void emit_alias(struct walk *w)
 	load(w, BPF_DW, BPF_REG_9, BPF_REG_8, k->fib_nexthop);
 	bf_jifi(a, BPF_JNE, BPF_REG_9, 0, object);
 	set(w, BF_FIB_INFO, BPF_REG_8);
-	seti(w, BF_FIB_PHASE, PHASE_HOP);
-	bf_jmp(a, w->go_on);
+	go_on_with(w, PHASE_HOP);
 	bf_asm_here(a, object);
 	bf_fib_emit_object(w);
 }
@@ -293,14 +337,37 @@ static void emit_ends(struct walk *w)
 	bf_exit(a);
 }
 
+/* One that is gone on with from another one is behind that. */
+static void emit_phases(struct walk *w)
+{
+	static const struct {
+		enum bf_fib_phase phase;
+		void (*emit)(struct walk *w);
+	} phases[] = {
+		{PHASE_TABLE, emit_table},	  {PHASE_DOWN, emit_down},
+		{PHASE_BACK, emit_back},	  {PHASE_PREFIX, emit_prefix},
+		{PHASE_ALIAS, emit_alias},	  {PHASE_HOP, bf_fib_emit_hop},
+		{PHASE_GROUP, bf_fib_emit_group},
+	};
+	struct bf_asm *a = w->a;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(phases); i++) {
+		int other = bf_asm_label(a);
+
+		if (w->back_way && phases[i].phase == PHASE_TABLE)
+			continue;
+		get(w, BPF_REG_1, BF_FIB_PHASE);
+		bf_jifi(a, BPF_JNE, BPF_REG_1, phases[i].phase, other);
+		bf_asm_here(a, w->enter[phases[i].phase]);
+		phases[i].emit(w);
+		bf_asm_here(a, other);
+	}
+	bf_jmp(a, w->stop);
+}
+
 static void emit_function(struct bf_asm *a, int walk, bool back_way)
 {
-	static void (*const phases[])(struct walk * w) = {
-		[PHASE_TABLE] = emit_table,	   [PHASE_DOWN] = emit_down,
-		[PHASE_PREFIX] = emit_prefix,	   [PHASE_BACK] = emit_back,
-		[PHASE_ALIAS] = emit_alias,	   [PHASE_HOP] = bf_fib_emit_hop,
-		[PHASE_GROUP] = bf_fib_emit_group,
-	};
 	struct walk w = {
 		.a = a,
 		.k = a->kernel,
@@ -316,21 +383,13 @@ static void emit_function(struct bf_asm *a, int walk, bool back_way)
 	};
 	unsigned int i;
 
+	for (i = 0; i < ARRAY_SIZE(w.enter); i++)
+		w.enter[i] = bf_asm_label(a);
 	/* long step(u32 i, void *context): 0 to go on, 1 to stop */
 	bf_function(a, walk);
 	bf_mov(a, BPF_REG_6, BPF_REG_2);
 	get(&w, BPF_REG_7, BF_FIB_NODE);
-	for (i = back_way ? PHASE_DOWN : PHASE_TABLE; i < ARRAY_SIZE(phases); i++) {
-		int other = bf_asm_label(a);
-
-		get(&w, BPF_REG_1, BF_FIB_PHASE);
-		bf_jifi(a, BPF_JNE, BPF_REG_1, i, other);
-		phases[i](&w);
-		bf_asm_here(a, other);
-	}
-	bf_jmp(a, w.stop);
-	bf_asm_here(a, w.leaf);
-	emit_leaf(&w);
+	emit_phases(&w);
 	emit_next_alias(&w);
 	bf_fib_emit_hops(&w);
 	emit_ends(&w);

@@ -192,7 +192,7 @@ static void emit_found(struct walk *w)
  *		type |= BF_FIB_BY_DEV;
  *		stop;
  *	}
- *	if (phase == PHASE_SINGLE)
+ *	if (phase == PHASE_SINGLE || phase == PHASE_HOP && fi->fib_nhs == 1)
  *		stop;
  *	hop = 0;
  *
@@ -209,7 +209,7 @@ static void emit_way_back(struct walk *w)
 {
 	struct bf_asm *a = w->a;
 	const struct bf_kernel *k = w->k;
-	int by_dev = bf_asm_label(a);
+	int by_dev = bf_asm_label(a), others = bf_asm_label(a);
 
 	load(w, BPF_B, BPF_REG_1, BPF_REG_7, (int)k->fa_type - (int)k->fa_list);
 	set(w, BF_FIB_TYPE, BPF_REG_1);
@@ -218,6 +218,11 @@ static void emit_way_back(struct walk *w)
 	bf_jif(a, BPF_JEQ, BPF_REG_1, BPF_REG_8, by_dev);
 	get(w, BPF_REG_1, BF_FIB_PHASE);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, PHASE_SINGLE, w->stop);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, PHASE_HOP, others);
+	get(w, BPF_REG_8, BF_FIB_INFO);
+	load(w, BPF_W, BPF_REG_1, BPF_REG_8, k->fib_nhs);
+	bf_jif32i(a, BPF_JEQ, BPF_REG_1, 1, w->stop);
+	bf_asm_here(a, others);
 	seti(w, BF_FIB_HOP, 0);
 	bf_jmp(a, w->go_on);
 

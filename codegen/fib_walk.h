@@ -33,6 +33,7 @@ struct walk {
 	int bad_hop;	/* it is not */
 	bool back_way;	/* what is looked for is the way back to a source */
 	int uses;	/* then: r9 is one of the answer's next hops: is it the device's? */
+	int enter[PHASE_SINGLE]; /* where the code of each phase begins; r7 is NODE */
 };
 
 /* dst = *(size *)(base + off) of kernel memory */
