@@ -128,7 +128,7 @@ struct bf_asm_ref {
  * @late_marks: what decides leaves the packet's mark to the effects (bf_rule.late_marks)
  * @marks, @ct_marks: rules change the mark, or that of the connection, and who walks them again begins with what there was
  * @reply_step, @reply_allow, @reply_type: labels of functions that reject.c calls
- * @source: that of path_source.c's, with @early
+ * @source, @forward: those of path_source.c's and path_forward.c's, with @early
  * @listing: where bf_asm_note() keeps what the instructions are for; NULL: nowhere
  */
 struct bf_asm {
@@ -152,7 +152,7 @@ struct bf_asm {
 	bool grows;
 	bool marks, ct_marks;
 	int reply_step, reply_allow, reply_type;
-	int source;
+	int source, forward;
 	int error;
 };
 

@@ -111,6 +111,7 @@ static int emit_form(struct bf_rules *rules, const struct bf_kernel *kernel, enu
 	a.behind = p->behind;
 	a.early = p->early;
 	a.source = a.early ? bf_asm_label(&a) : 0;
+	a.forward = a.early ? bf_asm_label(&a) : 0;
 	a.asks = p->asks;
 	a.decides = p->decides;
 	a.late_marks = rules->scratch.late_marks;
@@ -120,7 +121,7 @@ static int emit_form(struct bf_rules *rules, const struct bf_kernel *kernel, enu
 	else
 		err = bf_emit_records(&a, rules, limits, p);
 	if (!err && a.early)
-		bf_emit_source_function(&a);
+		bf_emit_path_functions(&a, p);
 	err = err ?: bf_asm_finish(&a);
 	if (!err) {
 		p->insns = a.insns;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What INPUT is certain to drop. See early.h. */
+/* What INPUT and FORWARD are certain to drop. See early.h. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -11,7 +11,7 @@
 #include "plain.h"
 #include "tracked.h"
 
-/* What is known of a packet in the driver, if it is for INPUT. */
+/* What is known of a packet in the driver, if it is for INPUT or FORWARD. */
 #define KNOWN                                                                                      \
 	(BF_PLAIN_FIELDS | BF_FIELD_BIT(BF_HOOK) | BF_FIELD_BIT(BF_FRAGOFF) |                      \
 	 BF_NAME_FIELDS(BF_IIF) | BF_NAME_FIELDS(BF_OIF))
@@ -38,16 +38,19 @@ const char *bf_early_text(enum bf_early_why why)
 			"it takes VLAN tags off the frames (not with \"ethtool -K NAME rxvlan off "
 			"rx-vlan-stag-hw-parse off\")",
 		[BF_EARLY_GRO] = "it merges datagrams (rx-gro-list, rx-udp-gro-forwarding)",
-		[BF_EARLY_TABLE] = "another table of ip_tables has rules in front of INPUT",
+		[BF_EARLY_TABLE] =
+			"another table of ip_tables has rules in front of the filter table",
 		[BF_EARLY_CONNTRACK] =
 			"conntrack does with packets what is not known (or nothing, and the table looks at it)",
 		[BF_EARLY_EXPECTED] =
 			"connections are expected that belong to others (ftp, sip, ...)",
 		[BF_EARLY_FULL] = "conntrack has as many connections as it may (nf_conntrack_max)",
-		[BF_EARLY_HOOK] = "something else is at netfilter's hooks in front of INPUT",
+		[BF_EARLY_HOOK] =
+			"something else is at netfilter's hooks in front of the filter table",
 		[BF_EARLY_ROUTING] =
 			"there is policy routing, or there are realms, or local routes of one's own",
 		[BF_EARLY_ADDRESSES] = "it is not known how this kernel finds an address",
+		[BF_EARLY_IPSEC] = "there are policies of IPsec for what is forwarded",
 	};
 
 	return texts[why];
@@ -157,29 +160,41 @@ static bool look_at(struct search *s, uint32_t entry)
 	return false;
 }
 
-/* Does INPUT drop anything that can be told? 0, -ENOMEM or -EOPNOTSUPP. */
-static int check_drops(const struct bf_rules *rules, struct bf_why *why)
+/* Does the chain of that hook drop anything that can be told? 1, 0 or -ENOMEM. */
+static int has_drops(const struct bf_rules *rules, unsigned int hook)
 {
 	uint32_t n = rules->table->num_entries;
 	struct search s = {.rules = rules,
 			   .todo = calloc(n, sizeof(*s.todo)),
 			   .seen = calloc(n, sizeof(*s.seen))};
-	int err = -ENOMEM;
+	int has = -ENOMEM;
 
 	if (s.todo && s.seen) {
-		err = -EOPNOTSUPP;
-		visit(&s, rules->hook_entry[NF_INET_LOCAL_IN]);
-		visit(&s, rules->underflow[NF_INET_LOCAL_IN]);
-		while (s.nr && err)
-			if (look_at(&s, s.todo[--s.nr]))
-				err = 0;
+		has = 0;
+		visit(&s, rules->hook_entry[hook]);
+		visit(&s, rules->underflow[hook]);
+		while (s.nr && !has)
+			has = look_at(&s, s.todo[--s.nr]);
 	}
 	free(s.todo);
 	free(s.seen);
-	return err == -EOPNOTSUPP
-		       ? bf_why(why, err,
-				"INPUT drops nothing before it looks at what a driver cannot tell")
-		       : err;
+	return has;
+}
+
+/* p->early_hooks. 0, -ENOMEM or -EOPNOTSUPP. */
+static int find_drops(const struct bf_rules *rules, const struct bf_kernel *kernel,
+		      struct bf_program *p, struct bf_why *why)
+{
+	int in = has_drops(rules, NF_INET_LOCAL_IN);
+	int forward = kernel->has_forward ? has_drops(rules, NF_INET_FORWARD) : 0;
+
+	if (in < 0 || forward < 0)
+		return -ENOMEM;
+	p->early_hooks = in << NF_INET_LOCAL_IN | forward << NF_INET_FORWARD;
+	return p->early_hooks
+		       ? 0
+		       : bf_why(why, -EOPNOTSUPP,
+				"INPUT drops nothing before it looks at what a driver cannot tell, nor does FORWARD");
 }
 
 /* --- the packet -------------------------------------------------------------------------------- */
@@ -303,15 +318,22 @@ static void emit_sample(struct bf_asm *a, int up)
 	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_8, offsetof(struct xdp_md, data_end));
 }
 
-/* HOOK, and that nothing is noted yet, without the verifier knowing: r9 is 0. */
+void bf_emit_early_hook(struct bf_asm *a, uint32_t hook)
+{
+	load(a, BPF_REG_1, BF_LEN);
+	load(a, BPF_REG_2, BF_LEN);
+	bf_alu(a, BPF_XOR, BPF_REG_1, BPF_REG_2);
+	bf_alui(a, BPF_XOR, BPF_REG_1, hook);
+	bf_stx(a, BPF_W, BPF_REG_6, BF_KEY(BF_HOOK), BPF_REG_1);
+}
+
+/* That nothing is noted yet, without the verifier knowing: r9 is 0. */
 static void emit_rest(struct bf_packet_key *k)
 {
 	struct bf_asm *a = k->a;
 
 	bf_stx(a, BPF_B, BPF_REG_6, BF_FRAME_NOTED, BPF_REG_9);
 	bf_stx(a, BPF_B, BPF_REG_6, BF_FRAME_SURE, BPF_REG_9);
-	bf_alui(a, BPF_XOR, BPF_REG_9, NF_INET_LOCAL_IN);
-	bf_stx(a, BPF_W, BPF_REG_6, BF_KEY(BF_HOOK), BPF_REG_9);
 	bf_helper(a, BPF_FUNC_get_smp_processor_id);
 	bf_alui(a, BPF_MUL, BPF_REG_0, k->p->stride);
 	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_COUNTERS, BPF_REG_0);
@@ -346,7 +368,7 @@ void bf_emit_key_early(struct bf_asm *a, const struct bf_program *p, int readabl
 	bf_mov(a, BPF_REG_8, BPF_REG_1);
 	bf_mov(a, BPF_REG_7, BPF_REG_9);
 	emit_ours(&k);
-	bf_emit_local(a, p, up);
+	bf_emit_chain(a, p, up);
 	if (p->fields & BF_CT_FIELDS) {
 		bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
 		bf_emit_new_key(a, p, up);
@@ -445,7 +467,7 @@ static int compile(struct bf_rules *rules, const struct bf_kernel *kernel, struc
 	int err;
 
 	forget_unknown(rules, kernel);
-	err = check_drops(rules, why);
+	err = find_drops(rules, kernel, p, why);
 	if (err)
 		return err;
 	p->attach = BF_ATTACH_XDP;
@@ -476,8 +498,9 @@ int bf_compile_early(const struct bf_table *table, const struct bf_kernel *kerne
 
 	*program = NULL;
 	if (!kernel->has_path || !kernel->has_dev || !kernel->has_fib)
-		return bf_why(why, -EOPNOTSUPP,
-			      "the kernel does not tell what there is in front of INPUT");
+		return bf_why(
+			why, -EOPNOTSUPP,
+			"the kernel does not tell what there is in front of the filter table");
 	err = bf_rules_make(&rules, table, BF_ATTACH_LINK, kernel, why);
 	if (err)
 		return err;

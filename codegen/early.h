@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The early-drop stage: an XDP program in front of a table that is at netfilter's links. What INPUT is certain to drop it
- * drops in the driver, with the counters of the rules on the way, which are the table's own; all else goes up, uncounted,
+ * The early-drop stage: an XDP program in front of a table that is at netfilter's links. What INPUT or FORWARD is certain to
+ * drop it drops in the driver, with the counters of the rules on the way, which are the table's own; all else goes up, uncounted,
  * to be judged where the table is.
  *
  * "Certain" has two halves. The rules are walked in three-valued logic: a test of what a driver cannot tell (most of conntrack: tracked.h;
  * marks, the time, what the kernel is asked for) lets the packet up, and the counters of rules that have matched are only
  * noted until a rule drops (early.c). And before the packet is dropped, the kernel's own structures are looked at, to make sure
- * that it would have come to INPUT as it is: path.c. Nothing has to be watched for that.
+ * that it would have come there as it is: path.c. Nothing has to be watched for that.
  */
 #ifndef BPFILTER_EARLY_H
 #define BPFILTER_EARLY_H
@@ -52,19 +52,46 @@ void bf_emit_early_drop(struct bf_asm *a, const struct bf_program *p, int in_vai
 void bf_emit_early_in_vain(struct bf_asm *a);
 
 /*
- * path.c: go to @up unless the packet would come to INPUT as it is. bf_emit_local(): unless it is for one of the machine's
- * addresses, and if it is a segment of a connection and there is GRO; which comes before the rules, so that what is forwarded, and
- * ACKs, are not searched for; r8 is its struct net_device.
+ * path.c: go to @up unless the packet would come to INPUT or FORWARD, which the key's HOOK says, as it is. bf_emit_chain(): which of them
+ * gets it, and the name of the interface that it is forwarded by. To @up if that is neither, or one that drops nothing, and with a segment of a
+ * connection if there is GRO; which comes before the rules, so that ACKs are not searched for; r8 is its struct net_device.
  */
 void bf_emit_path(struct bf_asm *a, const struct bf_program *p, int up);
-void bf_emit_local(struct bf_asm *a, const struct bf_program *p, int up);
+void bf_emit_chain(struct bf_asm *a, const struct bf_program *p, int up);
 
 /*
  * path_source.c: go to @up unless the stack lets the packet's source pass, where rp_filter is on. r8 is its struct net_device, r9 its
- * struct net. That calls a function, which is emitted once in the program, behind all else.
+ * struct net. That calls a function, with @walk the label of bf_fib_back_function().
  */
 void bf_emit_source(struct bf_asm *a, int up);
-void bf_emit_source_function(struct bf_asm *a);
+void bf_emit_source_function(struct bf_asm *a, int walk);
+
+/*
+ * path_forward.c: go to @up unless the packet, which is for none of the machine's addresses, is forwarded by another interface, whose name
+ * becomes OIF. r8 and r9 as above. That calls a function, as above.
+ */
+void bf_emit_forward(struct bf_asm *a, const struct bf_program *p, int up);
+void bf_emit_forward_function(struct bf_asm *a, int walk);
+
+/*
+ * The same, at the end: go to @up if there is a socket that takes the packet away. r7 is the context. Clobbers r9. And to @ipsec if IPsec may
+ * have a say; r9 is the struct net.
+ */
+void bf_emit_socket(struct bf_asm *a, int up);
+void bf_emit_ipsec(struct bf_asm *a, int ipsec);
+
+/*
+ * r0 = the socket that the packet's addresses and ports lead to, by bpf_sk_lookup_udp() or bpf_skc_lookup_tcp(), or 0; and release it, r0. r7 is the
+ * context.
+ */
+void bf_emit_sk_lookup(struct bf_asm *a, int helper);
+void bf_emit_sk_release(struct bf_asm *a);
+
+/* Those functions, once in the program, behind all else. */
+void bf_emit_path_functions(struct bf_asm *a, const struct bf_program *p);
+
+/* key[BF_HOOK] = hook, without the verifier knowing. Clobbers r1 and r2. */
+void bf_emit_early_hook(struct bf_asm *a, uint32_t hook);
 
 /* Why a packet goes up that the rules drop: counts->packets[r7]++, counts->last = r7. r7 is clobbered, as r0 to r5. */
 void bf_emit_early_count(struct bf_asm *a);

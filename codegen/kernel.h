@@ -188,10 +188,17 @@ struct bf_kernel {
 	uint64_t all_addresses;		 /* then: its address, or 0, as of the functions below */
 	uint32_t ifa_node, ifa_local;	 /* in_ifaddr.addr_lst, or .hash; .ifa_local */
 	uint32_t ifa_dev, in_device_dev; /* in_ifaddr, in_device: for all_addresses */
-	uint32_t net_tclassid;		 /* 0: there is none */
-	uint32_t veth_skb, skb_vlan;	 /* veth_xdp_buff.skb, 0 if not known; sk_buff.vlan_all */
-	uint64_t features_vlan;		 /* tags are taken off by the card */
-	uint64_t features_merge;	 /* datagrams, or what is forwarded, is merged by GRO */
+	/* What is forwarded: the route's and the next hop's own, net.ipv4.*, net.xfrm.* (0: there is no IPsec). */
+	bool has_forward;
+	uint32_t fib_metrics, metrics_list; /* fib_info, dst_metrics.metrics */
+	uint32_t nhc_lwtstate, nhc_exceptions;
+	uint32_t dev_mtu;
+	uint32_t net_use_pmtu, net_min_pmtu;
+	uint32_t net_xfrm_count, net_xfrm_default;
+	uint32_t net_tclassid;	     /* 0: there is none */
+	uint32_t veth_skb, skb_vlan; /* veth_xdp_buff.skb, 0 if not known; sk_buff.vlan_all */
+	uint64_t features_vlan;	     /* tags are taken off by the card */
+	uint64_t features_merge;     /* datagrams, or what is forwarded, is merged by GRO */
 	uint64_t feature_gro;
 	uint32_t flags_vrf;
 	/* Addresses of functions; 0: not known, or not there. The first is needed. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Would a packet come to INPUT as it is in the driver? The early-drop stage asks that of the kernel's own structures, for
- * each packet that it is about to drop, as late as can be (but for the destination and GRO with TCP, which spares what is forwarded, and ACKs, the search): so whatever anybody changes is seen by the next packet, and
- * nobody has to be told. What is looked at, in the order in which the stack comes by it:
+ * Would a packet come to INPUT or FORWARD as it is in the driver? The early-drop stage asks that of the kernel's own structures, for
+ * each packet that it is about to drop, as late as can be (but for where it goes and GRO with TCP, which spares ACKs the search): so
+ * whatever anybody changes is seen by the next packet, and nobody has to be told. What is looked at, in the order in which the stack comes by it:
  *
  *	the interface		in this namespace; no port, nothing at tc or nf_tables' ingress, no VRF; no tags taken off
  *	GRO			a datagram is merged if its socket wants that: it goes up if there is any socket for it; a
@@ -13,8 +13,8 @@
  *				does what has come through a bridge; and conntrack's, if the packet is NEW (tracked.h)
  *	the routing		no policy routing; the source is no address of the machine's, or where rp_filter is on, it lets the
  *				source pass (path_source.c); the longest match for the destination is a local address, of which all
- *				is alive
- *	LOCAL_IN		as PREROUTING; then the table's link
+ *				is alive; or the packet is forwarded (path_forward.c)
+ *	LOCAL_IN, FORWARD	as PREROUTING; then the table's link
  *
  * All runs under rcu_read_lock(), which the structures live by but for ip_tables' rules: those are read between two looks
  * at the pointer to them. A bad address reads as 0, which nothing here takes for "harmless".
@@ -31,6 +31,7 @@
 #include <linux/rtnetlink.h>
 
 #include "early.h"
+#include "fib.h"
 #include "key_packet.h"
 #include "tracked.h"
 
@@ -198,14 +199,6 @@ static void check_tags(struct path *p)
 	bf_asm_here(a, none);
 }
 
-/* tuple->port = key[field], in the packet's order */
-static void store_port(struct path *p, int to, enum bf_field field)
-{
-	bf_ldx(p->a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(field));
-	bf_be(p->a, BPF_REG_1, 16);
-	bf_stx(p->a, BPF_H, BPF_REG_6, to, BPF_REG_1);
-}
-
 static void store_address(struct path *p, int to, enum bf_field field)
 {
 	bf_ldx(p->a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(field));
@@ -238,36 +231,33 @@ static void check_gro_tcp(struct path *p)
 	bf_asm_here(a, none);
 }
 
+/* Datagrams without a socket are not merged. */
+static void check_merging(struct path *p)
+{
+	struct bf_asm *a = p->a;
+
+	recall(p, BPF_REG_1, FEATURE);
+	bf_ld_imm64(a, BPF_REG_2, p->k->features_merge);
+	bf_alu(a, BPF_AND, BPF_REG_1, BPF_REG_2);
+	unless_zero(p, BPF_REG_1, BF_EARLY_GRO);
+}
+
 /* To @up with a datagram for which there is a socket. r7 is the context. */
 static void check_gro(struct path *p)
 {
 	struct bf_asm *a = p->a;
 	int none = bf_asm_label(a);
 
-	recall(p, BPF_REG_1, FEATURE);
-	bf_ld_imm64(a, BPF_REG_2, p->k->features_merge);
-	bf_alu(a, BPF_AND, BPF_REG_1, BPF_REG_2);
-	unless_zero(p, BPF_REG_1, BF_EARLY_GRO);
+	check_merging(p);
 	recall(p, BPF_REG_1, FEATURE);
 	if_gro(p, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_PROTO));
 	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_UDP, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_L4LEN));
 	bf_jifi(a, BPF_JLT, BPF_REG_1, 8, none);
-	store_address(p, BF_FRAME_BUF, BF_SADDR);
-	store_address(p, BF_FRAME_BUF + 4, BF_DADDR);
-	store_port(p, BF_FRAME_BUF + 8, BF_SPORT);
-	store_port(p, BF_FRAME_BUF + 10, BF_DPORT);
-	bf_mov(a, BPF_REG_1, BPF_REG_7);
-	bf_mov(a, BPF_REG_2, BPF_REG_6);
-	bf_alui(a, BPF_ADD, BPF_REG_2, BF_FRAME_BUF);
-	bf_movi(a, BPF_REG_3, sizeof(((struct bpf_sock_tuple *)0)->ipv4));
-	bf_movi(a, BPF_REG_4, BPF_F_CURRENT_NETNS);
-	bf_movi(a, BPF_REG_5, 0);
-	bf_helper(a, BPF_FUNC_sk_lookup_udp);
+	bf_emit_sk_lookup(a, BPF_FUNC_sk_lookup_udp);
 	bf_jifi(a, BPF_JEQ, BPF_REG_0, 0, none);
-	bf_mov(a, BPF_REG_1, BPF_REG_0);
-	bf_helper(a, BPF_FUNC_sk_release);
+	bf_emit_sk_release(a);
 	bf_jmp(a, p->up);
 	bf_asm_here(a, none);
 }
@@ -374,7 +364,7 @@ static void check_hook(struct path *p, unsigned int hook, int i, int done)
 	if_function(p, k->fn_defrag, harmless);
 	if_function(p, k->fn_bridge, harmless);
 	if_tracking(p, hook, tracked, nat);
-	if (hook == NF_INET_LOCAL_IN)
+	if (hook != NF_INET_PRE_ROUTING)
 		if_function(p, k->fn_link, link);
 	bf_jmp(a, p->why[BF_EARLY_HOOK]);
 	bf_asm_here(a, tracked);
@@ -386,7 +376,7 @@ static void check_hook(struct path *p, unsigned int hook, int i, int done)
 	if (hook == NF_INET_PRE_ROUTING && k->has_nat)
 		check_nat(p, harmless, table);
 	bf_asm_here(a, link);
-	if (hook == NF_INET_LOCAL_IN)
+	if (hook != NF_INET_PRE_ROUTING)
 		check_link(p, done);
 	bf_asm_here(a, table);
 	if (k->fn_ipt || k->fn_mangle)
@@ -399,7 +389,7 @@ static void check_hooks(struct path *p, unsigned int hook)
 {
 	struct bf_asm *a = p->a;
 	int done = bf_asm_label(a), i;
-	int end = hook == NF_INET_LOCAL_IN ? p->why[BF_EARLY_HOOK] : done;
+	int end = hook == NF_INET_PRE_ROUTING ? done : p->why[BF_EARLY_HOOK];
 
 	read_at(p, BPF_DW, BPF_REG_7, BPF_REG_9, p->k->net_hooks + 8 * hook);
 	keep(p, HOOKS, BPF_REG_7);
@@ -517,21 +507,19 @@ static void emit_jhash(struct bf_asm *a)
 #define MAX_ADDRESSES 16
 
 /*
- * r7 = the list that the address in @field is in, which is stored in the packet's order. Clobbers r0 to r5.
+ * r7 = the list that the address in BF_FRAME_BUF, in the packet's order, would be in. Clobbers r0 to r5.
  * inet_lookup_ifaddr_rcu(), since Linux 6.14, and before:
  *
  *	list = &net->ipv4.inet_addr_lst[hash_32(jhash_1word(addr, net->hash_mix), 8)];
  *	list = &inet_addr_lst[hash_32(addr ^ net->hash_mix, 8)];
  */
-static void find_list(struct path *p, enum bf_field field)
+static void find_list(struct path *p)
 {
 	struct bf_asm *a = p->a;
 	const struct bf_kernel *k = p->k;
 
 	read_at(p, BPF_W, BPF_REG_1, BPF_REG_9, k->net_hash_mix);
-	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_KEY(field));
-	bf_be(a, BPF_REG_2, 32);
-	bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_BUF, BPF_REG_2);
+	bf_ldx(a, BPF_W, BPF_REG_2, BPF_REG_6, BF_FRAME_BUF);
 	if (k->net_addresses) {
 		emit_jhash(a);
 	} else {
@@ -549,15 +537,15 @@ static void find_list(struct path *p, enum bf_field field)
 	bf_alu(a, BPF_ADD, BPF_REG_7, BPF_REG_1);
 }
 
-/* Is an interface's address, be it up or not, the one in @field? To @found or @missing. */
-static void find_address(struct path *p, enum bf_field field, int found, int missing)
+/* Is an interface's address, be it up or not, the one in BF_FRAME_BUF? To @found or @missing. */
+static void find_address(struct path *p, int found, int missing)
 {
 	struct bf_asm *a = p->a;
 	const struct bf_kernel *k = p->k;
 	const int node = (int)k->ifa_node;
 	int i;
 
-	find_list(p, field);
+	find_list(p);
 	for (i = 0; i < MAX_ADDRESSES; i++) {
 		int other = bf_asm_label(a);
 
@@ -579,12 +567,48 @@ static void find_address(struct path *p, enum bf_field field, int found, int mis
 	bf_jmp(a, p->up);
 }
 
+static bool has_forward(const struct bf_program *program)
+{
+	return program->early_hooks & 1 << NF_INET_FORWARD;
+}
+
+/* To @label if it is FORWARD's. */
+static void if_forwarded(struct path *p, const struct bf_program *program, int label)
+{
+	if (!has_forward(program))
+		return;
+	bf_ldx(p->a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_HOOK));
+	bf_jifi(p->a, BPF_JEQ, BPF_REG_1, NF_INET_FORWARD, label);
+}
+
 /*
- * The source is none of the machine's addresses, of an interface or with a route of its own. That the destination, which is
- * one, is found in the same way tells that this kernel finds
- * them so; but one of 256 is found by chance.
+ * BF_FRAME_BUF = an address that is one of the machine's for certain, in the packet's order: its destination, or where that is
+ * forwarded the first one of the interface.
  */
-static void check_source(struct path *p)
+static void find_own(struct path *p, const struct bf_program *program)
+{
+	struct bf_asm *a = p->a;
+	int forwarded = bf_asm_label(a), done = bf_asm_label(a);
+
+	if_forwarded(p, program, forwarded);
+	store_address(p, BF_FRAME_BUF, BF_DADDR);
+	bf_jmp(a, done);
+	bf_asm_here(a, forwarded);
+	if (has_forward(program)) {
+		read_at(p, BPF_DW, BPF_REG_1, BPF_REG_8, p->k->dev_ip_ptr);
+		read_at(p, BPF_DW, BPF_REG_1, BPF_REG_1, p->k->in_device_addrs);
+		bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, p->up);
+		read_at(p, BPF_W, BPF_REG_1, BPF_REG_1, p->k->ifa_local);
+		bf_stx(a, BPF_W, BPF_REG_6, BF_FRAME_BUF, BPF_REG_1);
+	}
+	bf_asm_here(a, done);
+}
+
+/*
+ * The source is none of the machine's addresses, of an interface or with a route of its own. That one of them is found in the
+ * same way tells that this kernel finds them so; but one of 256 is found by chance.
+ */
+static void check_source(struct path *p, const struct bf_program *program)
 {
 	struct bf_asm *a = p->a;
 	int none = bf_asm_label(a), known = bf_asm_label(a), other = bf_asm_label(a);
@@ -593,23 +617,28 @@ static void check_source(struct path *p)
 	/* A route to that address alone, whatever it is. */
 	bf_jmp(a, p->up);
 	bf_asm_here(a, none);
-	find_address(p, BF_DADDR, known, p->why[BF_EARLY_ADDRESSES]);
+	find_own(p, program);
+	find_address(p, known, p->why[BF_EARLY_ADDRESSES]);
 	bf_asm_here(a, known);
-	find_address(p, BF_SADDR, p->up, other);
+	store_address(p, BF_FRAME_BUF, BF_SADDR);
+	find_address(p, p->up, other);
 	bf_asm_here(a, other);
 }
 
-/* The destination is: its first route is a local one, without a TOS, and alive, as its one next hop is. */
-static void check_destination(struct path *p)
+/*
+ * The destination is one of the machine's addresses: its first route is a local one, without a TOS, and alive, as its one next hop
+ * is. To @other if its first route is not one to an address of the machine.
+ */
+static void check_destination(struct path *p, int other)
 {
 	struct bf_asm *a = p->a;
 	const struct bf_kernel *k = p->k;
 
-	find_leaf(p, BF_DADDR, p->up);
+	find_leaf(p, BF_DADDR, other);
 	read_at(p, BPF_B, BPF_REG_1, BPF_REG_7, (int)k->fa_slen - (int)k->fa_list);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, p->up);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, other);
 	read_at(p, BPF_B, BPF_REG_1, BPF_REG_7, (int)k->fa_type - (int)k->fa_list);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, RTN_LOCAL, p->up);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, RTN_LOCAL, other);
 	read_at(p, BPF_B, BPF_REG_1, BPF_REG_7, (int)k->fa_dscp - (int)k->fa_list);
 	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, p->up);
 	read_at(p, BPF_DW, BPF_REG_7, BPF_REG_7, (int)k->fa_info - (int)k->fa_list);
@@ -644,19 +673,59 @@ static void emit_reasons(struct path *p)
 	bf_jmp(a, p->up);
 }
 
-void bf_emit_local(struct bf_asm *a, const struct bf_program *program, int up)
+void bf_emit_chain(struct bf_asm *a, const struct bf_program *program, int up)
 {
 	struct path p = {.a = a, .k = a->kernel, .early = program->early, .up = up};
+	int other = bf_asm_label(a), done = bf_asm_label(a);
 
 	check_gro_tcp(&p);
 	read_at(&p, BPF_DW, BPF_REG_9, BPF_REG_8, p.k->dev_net);
-	check_destination(&p);
+	check_destination(&p, has_forward(program) ? other : up);
+	if (program->early_hooks & 1 << NF_INET_LOCAL_IN)
+		bf_emit_early_hook(a, NF_INET_LOCAL_IN);
+	else
+		bf_jmp(a, up);
+	bf_jmp(a, done);
+	bf_asm_here(a, other);
+	if (has_forward(program)) {
+		bf_emit_forward(a, program, up);
+		bf_emit_early_hook(a, NF_INET_FORWARD);
+	}
+	bf_asm_here(a, done);
+}
+
+/* Between the routing and the table. */
+static void check_late_hooks(struct path *p, const struct bf_program *program)
+{
+	struct bf_asm *a = p->a;
+	int forwarded = bf_asm_label(a), done = bf_asm_label(a);
+
+	if_forwarded(p, program, forwarded);
+	check_hooks(p, NF_INET_LOCAL_IN);
+	bf_jmp(a, done);
+	bf_asm_here(a, forwarded);
+	if (has_forward(program)) {
+		bf_emit_ipsec(a, p->why[BF_EARLY_IPSEC]);
+		check_hooks(p, NF_INET_FORWARD);
+	}
+	bf_asm_here(a, done);
+}
+
+void bf_emit_path_functions(struct bf_asm *a, const struct bf_program *program)
+{
+	int walk = bf_asm_label(a);
+
+	bf_emit_source_function(a, walk);
+	if (has_forward(program))
+		bf_emit_forward_function(a, walk);
+	bf_fib_back_function(a, walk);
 }
 
 void bf_emit_path(struct bf_asm *a, const struct bf_program *program, int up)
 {
 	struct path p = {.a = a, .k = a->kernel, .early = program->early, .up = up};
-	int clear = bf_asm_label(a), filtered = bf_asm_label(a), passes = bf_asm_label(a), i;
+	int clear = bf_asm_label(a), filtered = bf_asm_label(a), passes = bf_asm_label(a);
+	int forwarded = bf_asm_label(a), i;
 
 	for (i = 0; i < BF_NR_EARLY; i++)
 		p.why[i] = bf_asm_label(a);
@@ -667,16 +736,23 @@ void bf_emit_path(struct bf_asm *a, const struct bf_program *program, int up)
 	bf_sti(a, BPF_DW, BPF_REG_6, BF_FRAME_TRACKED, 0);
 	check_hooks(&p, NF_INET_PRE_ROUTING);
 	check_routing(&p, filtered);
-	check_source(&p);
+	check_source(&p, program);
 	bf_jmp(a, passes);
 	bf_asm_here(a, filtered);
 	bf_emit_source(a, up);
 	bf_asm_here(a, passes);
-	check_hooks(&p, NF_INET_LOCAL_IN);
+	check_late_hooks(&p, program);
 	bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
 	bf_emit_tracked(a, program, up, p.why);
 	bf_ldx(a, BPF_DW, BPF_REG_7, BPF_REG_6, BF_FRAME_SKB);
+	if_forwarded(&p, program, forwarded);
 	check_gro(&p);
+	bf_jmp(a, clear);
+	bf_asm_here(a, forwarded);
+	if (has_forward(program)) {
+		check_merging(&p);
+		bf_emit_socket(a, up);
+	}
 	bf_jmp(a, clear);
 	emit_reasons(&p);
 	bf_asm_here(a, clear);

@@ -78,9 +78,9 @@ static void emit_filter(struct bf_asm *a, int no)
 }
 
 /* int passes(arguments *): 1 if it does, 0 if it does not, or may not */
-void bf_emit_source_function(struct bf_asm *a)
+void bf_emit_source_function(struct bf_asm *a, int walk)
 {
-	int walk = bf_asm_label(a), yes = bf_asm_label(a), no = bf_asm_label(a);
+	int yes = bf_asm_label(a), no = bf_asm_label(a);
 
 	bf_global_function(a, a->source);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, no);
@@ -104,5 +104,4 @@ void bf_emit_source_function(struct bf_asm *a)
 	bf_asm_here(a, no);
 	bf_movi(a, BPF_REG_0, 0);
 	bf_exit(a);
-	bf_fib_back_function(a, walk);
 }

@@ -46,7 +46,7 @@ enum bf_program_map {
 	BF_NR_ALL_MAPS,
 };
 
-/* Why the early-drop stage has let a packet go up that the rules drop: what is, or may be, in front of INPUT. */
+/* Why the early-drop stage has let a packet go up that the rules drop: what is, or may be, in front of the table. */
 enum bf_early_why {
 	BF_EARLY_NONE, /* nothing: it was dropped */
 	BF_EARLY_ELSEWHERE,
@@ -63,6 +63,7 @@ enum bf_early_why {
 	BF_EARLY_HOOK,
 	BF_EARLY_ROUTING,
 	BF_EARLY_ADDRESSES,
+	BF_EARLY_IPSEC,
 	BF_NR_EARLY,
 };
 
@@ -215,6 +216,7 @@ const char *bf_attach_name(enum bf_attach attach);
  * @questions: likewise
  * @behind: it is one for the match "bpf" behind netfilter links, not for those themselves
  * @early: it is the early-drop stage's (early.h)
+ * @early_hooks: then: bits of NF_INET_LOCAL_IN and NF_INET_FORWARD: those whose rules drop what a driver can tell
  * @frags: for XDP: it takes frames of several pieces, of which it sees the first one
  * @asks: it ends with a question where it has no answer (question.h)
  * @decides: it counts, has effects, and gives the verdict
@@ -246,6 +248,7 @@ struct bf_program {
 	struct bf_effects effects;
 	struct bf_questions questions;
 	const struct bf_early *early;
+	uint32_t early_hooks;
 	bool frags;
 	bool behind;
 	bool asks, decides;

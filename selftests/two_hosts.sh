@@ -33,7 +33,7 @@ tracking_table() {
 }
 
 unknown_table() {
-	table | sed '/^-A INPUT -i/i -A INPUT -m mark --mark 1 -j ACCEPT'
+	table | sed -e 's/^:FORWARD DROP/:FORWARD ACCEPT/' -e '/^-A INPUT -i/i -A INPUT -m mark --mark 1 -j ACCEPT'
 }
 
 # filter WORLD COMMAND...: an iptables of that world's host.

@@ -119,6 +119,31 @@ static bool find_vrf(const struct btf *btf, struct bf_kernel *kernel)
 	return true;
 }
 
+static const struct bf_btf_wanted forwarding[] = {
+	BF_BTF_WANT("fib_info", "fib_metrics", fib_metrics),
+	BF_BTF_WANT("dst_metrics", "metrics", metrics_list),
+	BF_BTF_WANT("fib_nh_common", "nhc_lwtstate", nhc_lwtstate),
+	BF_BTF_WANT("fib_nh_common", "nhc_exceptions", nhc_exceptions),
+	BF_BTF_WANT("net_device", "mtu", dev_mtu),
+	BF_BTF_WANT("net", "ipv4.sysctl_ip_fwd_use_pmtu", net_use_pmtu),
+	BF_BTF_WANT("net", "ipv4.ip_rt_min_pmtu", net_min_pmtu),
+};
+
+/* With CONFIG_XFRM there are both. */
+static void find_forwarding(const struct btf *btf, struct bf_kernel *kernel)
+{
+	static const struct bf_btf_wanted counts[] = {
+		BF_BTF_WANT("net", "xfrm.policy_count", net_xfrm_count)};
+	static const struct bf_btf_wanted defaults[] = {
+		BF_BTF_WANT("net", "xfrm.policy_default", net_xfrm_default)};
+
+	kernel->has_forward = !bf_btf_find(btf, kernel, forwarding, ARRAY_SIZE(forwarding), NULL);
+	if (bf_btf_find(btf, kernel, counts, 1, NULL))
+		kernel->net_xfrm_count = 0;
+	else if (bf_btf_find(btf, kernel, defaults, 1, NULL))
+		kernel->has_forward = false;
+}
+
 static bool find_addresses(const struct btf *btf, struct bf_kernel *kernel)
 {
 	if (!bf_btf_find(btf, kernel, addresses, ARRAY_SIZE(addresses), NULL))
@@ -162,6 +187,7 @@ void bf_btf_read_path(struct btf *btf, struct bf_kernel *kernel)
 			   find_in_module(btf, "x_tables", kernel, tables, ARRAY_SIZE(tables));
 	if (!kernel->has_path)
 		return;
+	find_forwarding(btf, kernel);
 	if (!find_in_module(btf, "veth", kernel, veth, ARRAY_SIZE(veth)))
 		kernel->veth_skb = 0;
 	if (bf_btf_find(btf, kernel, tc, 1, NULL) && bf_btf_find(btf, kernel, old_tc, 1, NULL))

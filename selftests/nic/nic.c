@@ -12,6 +12,7 @@
  * nic send INTERFACE MAC udp|FLAGS SPORT DPORT	one packet of those ports; FLAGS of TCP as a number
  * nic fill INTERFACE MAC DPORT N	N datagrams to that port, each of another address of 10/8
  * nic from INTERFACE MAC DPORT TOS	datagrams to that port, of the addresses on standard input, one a line
+ * nic to INTERFACE MAC			a packet for each line on standard input: ADDRESS LENGTH TTL TOS DF udp|FLAGS DPORT
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -230,6 +231,8 @@ int main(int argc, char **argv)
 		err = send_many(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
 	else if (argc == 6 && !strcmp(argv[1], "from"))
 		err = send_from(argv[2], argv[3], atoi(argv[4]), strtol(argv[5], NULL, 0), stdin);
+	else if (argc == 4 && !strcmp(argv[1], "to"))
+		err = send_to(argv[2], argv[3], stdin);
 	if (err)
 		fprintf(stderr, "nic %s: %s\n", argc > 1 ? argv[1] : "", strerror(-err));
 	return err ? 1 : 0;

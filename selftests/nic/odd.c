@@ -227,3 +227,48 @@ int send_from(const char *interface, const char *mac, int dport, int tos, FILE *
 	close(s.sk);
 	return s.err;
 }
+
+/* A line of send_to(): 0 or -EINVAL. */
+static int send_line(struct sender *s, const char *line)
+{
+	char to[INET_ADDRSTRLEN], kind[8];
+	int len, ttl, tos, df, dport;
+	bool datagram;
+
+	if (sscanf(line, "%15s %d %d %i %d %7s %d", to, &len, &ttl, &tos, &df, kind, &dport) != 7 ||
+	    len < 40 || len > 1500 || inet_pton(AF_INET, to, &s->f.ip.daddr) != 1)
+		return -EINVAL;
+	len -= sizeof(s->f.ip);
+	datagram = !strcmp(kind, "udp");
+	begin(s, datagram ? IPPROTO_UDP : IPPROTO_TCP);
+	s->f.ip.ttl = ttl;
+	s->f.ip.tos = tos;
+	s->f.ip.frag_off = htons(df ? IP_DF : 0);
+	s->f.udp.source = htons(1000);
+	s->f.udp.dest = htons(dport);
+	if (datagram) {
+		s->f.udp.len = htons(len);
+		end(s, len, UDP_CHECK, RIGHT);
+	} else {
+		s->f.tcp.doff = 5;
+		s->f.l4[FLAGS_AT] = strtol(kind, NULL, 0);
+		end(s, len, TCP_CHECK, RIGHT);
+	}
+	return 0;
+}
+
+int send_to(const char *interface, const char *mac, FILE *lines)
+{
+	struct sender s;
+	int err = open_sender(&s, interface, mac);
+	char line[100];
+
+	if (err)
+		return err;
+	while (!s.err && fgets(line, sizeof(line), lines)) {
+		err = send_line(&s, line);
+		s.err = s.err ?: err;
+	}
+	close(s.sk);
+	return s.err;
+}

@@ -20,4 +20,10 @@ int send_many(const char *interface, const char *mac, int dport, int n);
 /* A datagram to @dport with that TOS from each address in @sources, one a line. */
 int send_from(const char *interface, const char *mac, int dport, int tos, FILE *sources);
 
+/*
+ * For each of @lines "ADDRESS LENGTH TTL TOS DF udp|FLAGS PORT" a packet of that length to that address and port, from port 1000; DF is 0 or
+ * 1, FLAGS as of send_one().
+ */
+int send_to(const char *interface, const char *mac, FILE *lines);
+
 #endif /* NIC_ODD_H */
