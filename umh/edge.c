@@ -446,12 +446,22 @@ int bf_edge_fd(const struct bf_edge *e)
 	return e->watch;
 }
 
+static void note_told(void *arg, int ifindex)
+{
+	struct bf_edge *e = arg;
+	size_t i;
+
+	for (i = 0; i < e->nr_ports; i++)
+		if (!ifindex || e->ports[i].dev.ifindex == ifindex)
+			e->ports[i].told = true;
+}
+
 void bf_edge_event(struct bf_edge *e, const char *name)
 {
 	struct bf_why why = {};
 	int err;
 
-	if (!bf_netdev_changed(e->watch))
+	if (!bf_netdev_changed(e->watch, note_told, e))
 		return;
 	err = bf_edge_sync(e, false, name, &why);
 	if (err)
