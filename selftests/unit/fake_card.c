@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "traffic.h"
 
 static struct {
@@ -22,6 +23,7 @@ static struct {
 	bool gone;
 	int errors[NR_CARD_CALLS];
 	unsigned int asked[NR_CARD_CALLS];
+	int hurry, hurried;
 } card;
 
 void card_begin(int nic, int shadow, uint32_t max)
@@ -50,6 +52,19 @@ unsigned int card_asked(enum card_call call)
 void card_vanish(void)
 {
 	card.gone = true;
+}
+
+void card_hurry(int n)
+{
+	card.hurry = n;
+}
+
+int card_hurried(void)
+{
+	int n = card.hurried;
+
+	card.hurried = 0;
+	return n;
 }
 
 /* Is the call refused? Other interfaces have no card. */
@@ -104,12 +119,20 @@ int card_link_create(int prog, int target, enum bpf_attach_type type,
 		     const struct bpf_link_create_opts *opts)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, own, .flags = XDP_FLAGS_SKB_MODE);
+	int fd;
 
 	if (!opts || !(opts->flags & XDP_FLAGS_HW_MODE))
 		return __real_bpf_link_create(prog, target, type, opts);
 	if (is_refused(CARD_LINK, target))
 		return -1;
-	return __real_bpf_link_create(prog, card.shadow, type, &own);
+	fd = __real_bpf_link_create(prog, card.shadow, type, &own);
+	if (fd >= 0 && card.hurry) {
+		faults_pause(true);
+		card_frames(card.hurry);
+		card.hurried += card.hurry;
+		faults_pause(false);
+	}
+	return fd;
 }
 
 int __real_bpf_obj_get_info_by_fd(int fd, void *info, __u32 *len) __attribute__((weak));

@@ -35,6 +35,11 @@ void card_vanish(void);
 
 bool card_has_program(void);
 
+/* This many frames, as by card_frames(), come right after a program has got there, from now on. */
+void card_hurry(int n);
+/* How many have since the last time. */
+int card_hurried(void);
+
 /* @n UDP frames for the interface's address, in packets of TRAFFIC_BYTES bytes, which its card, driver and stack get. */
 enum card_end card_frames(int n);
 

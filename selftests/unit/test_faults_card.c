@@ -157,6 +157,7 @@ static bool is_whole(SELF)
 {
 	bool on = is_on_card(self);
 
+	self->sent += card_hurried();
 	if (card_has_program() != on || has_pin(self, "hw_") != on || has_pin(self, "hwc_") != on) {
 		printf("# on the card: %d; program %d, pins %d %d\n", on, card_has_program(),
 		       has_pin(self, "hw_"), has_pin(self, "hwc_"));
@@ -234,6 +235,7 @@ static bool puts_in(SELF, unsigned int kind)
 
 TEST_F_TIMEOUT(card, putting_in, TIMEOUT)
 {
+	card_hurry(2);
 	EXPECT_TRUE(puts_in(self, FAULT_MEMORY));
 	EXPECT_TRUE(puts_in(self, FAULT_CALL));
 }
@@ -244,7 +246,8 @@ static bool takes_out(SELF, unsigned int kind)
 	unsigned int n;
 
 	for (n = 1; failed; n++) {
-		if (!is_on_card(self) || !is_whole(self))
+		/* Some frames are there of which nobody has read yet. */
+		if (!is_on_card(self) || !is_whole(self) || !drops(self, 2))
 			return wrong("in", n, failed);
 		faults_arm(kind, n);
 		bf_filter_withdraw(self->l.f);
@@ -303,7 +306,7 @@ static bool replaces(SELF, struct blob *from, struct blob *to, unsigned int kind
 			return false;
 		self->sent = 0;
 		let_time_pass(self);
-		if (!is_on_card(self) || !is_whole(self))
+		if (!is_on_card(self) || !is_whole(self) || !drops(self, 2))
 			return wrong("replacing: cannot go back", n, failed);
 		faults_arm(kind, n);
 		err = life_replace(&self->l, to, &old);
