@@ -103,13 +103,17 @@ FAULTS	:= malloc calloc realloc reallocarray strdup bpf_map_create bpf_prog_load
 $(B)/selftests/unit/test_faults $(B)/selftests/unit/test_faults_edge $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_tree \
 	$(B)/selftests/unit/test_tree_update: \
 	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULTS))
+# And those behind which there is a network card where there is none: fake_card.h.
+CARD	:= $(FAULTS) bpf_link_create bpf_link_detach bf_link_ifindex opendir
+$(B)/selftests/unit/test_faults_card: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(CARD))
 # And those by which the kernel is tried.
 TRIED	:= $(FAULTS) unshare pthread_create sendto ioctl
 $(B)/selftests/unit/test_trial: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(TRIED))
 # And those behind which they find a module where there is none: fake_module.h.
 FAKED	:= bf_env_kernel bf_device_ns_set bf_device_ns_get bf_device_ns_asks bf_device_questions \
 	bf_device_ns_lost bf_device_questions_now bf_device_sync
-$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_faults_edge $(B)/selftests/unit/test_crash $(B)/selftests/unit/test_filter: \
+$(B)/selftests/unit/test_faults $(B)/selftests/unit/test_faults_edge $(B)/selftests/unit/test_faults_card \
+	$(B)/selftests/unit/test_crash $(B)/selftests/unit/test_filter: \
 	LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAKED))
 # And those that make up the device for another: fake_device.h.
 DEVICE	:= access open close readv writev ioctl malloc calloc realloc

@@ -175,6 +175,15 @@ int bf_table_load(const void *src, size_t len, struct bf_table **table)
 	return !err || err == -ENOMEM ? err : -EINVAL;
 }
 
+int bf_table_copy(struct bf_table *t, struct bf_table **copy)
+{
+	const void *saved;
+	size_t len;
+
+	*copy = NULL;
+	return bf_table_save(t, &saved, &len) ?: bf_table_load(saved, len, copy);
+}
+
 /* What a table without rules consists of: three policies and the end. */
 struct policy_entry {
 	struct ipt_entry entry;

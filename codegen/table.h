@@ -168,4 +168,7 @@ void bf_table_fold(struct bf_table *t);
  */
 int bf_table_load(const void *src, size_t len, struct bf_table **table);
 
+/* Another one like @t, with all that bf_table_fold() may have taken from that. 0 or -errno, as the former two. */
+int bf_table_copy(struct bf_table *t, struct bf_table **copy);
+
 #endif /* BPFILTER_TABLE_H */

@@ -17,7 +17,7 @@ export BPFILTER BUILD
 T=$BUILD/selftests
 lab=$here/in_lab.sh
 # The longest first, so that nobody waits for one of them in the end. The longest of all is for "slow".
-unit=("$T/unit/test_faults" "$T/unit/test_hold")
+unit=("$T/unit/test_faults" "$T/unit/test_faults_card" "$T/unit/test_hold")
 mapfile -t -O ${#unit[@]} unit < <(find "$T/unit" -name 'test_*' -perm -u+x ! -name 'test_faults*' \
 	! -name test_hold | sort)
 e2e=("$here"/e2e/*.sh)

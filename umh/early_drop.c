@@ -283,8 +283,7 @@ static int load(struct bf_early_drop *d, const struct bf_loaded *loaded, uint32_
 	err = bf_netns_cookie(&early.cookie);
 	if (!err && !early.cookie)
 		err = -EOPNOTSUPP;
-	/* Of the table in force only the copy is kept that it was saved in. */
-	err = err ?: bf_table_load(loaded->table->saved, loaded->table->saved_len, &table);
+	err = err ?: bf_table_copy(loaded->table, &table);
 	if (!err) {
 		bf_env_try(d->env, table, &kernel);
 		err = bf_compile_early(table, &kernel, &early, &program, why);
@@ -419,7 +418,7 @@ void bf_early_drop_withdraw(struct bf_early_drop *d)
 
 bool bf_early_drop_changed(struct bf_early_drop *d)
 {
-	return d->watch >= 0 && bf_netdev_changed(d->watch);
+	return d->watch >= 0 && bf_netdev_changed(d->watch, NULL, NULL);
 }
 
 void bf_early_drop_counts(const struct bf_early_drop *d, uint64_t packets[BF_NR_EARLY])

@@ -182,45 +182,52 @@ static int open_pins(struct bf_edge *e)
 	return 0;
 }
 
-static bool is_counters(uint32_t id)
+/* 1, 0 or -errno. */
+static int is_counters(uint32_t id)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
-	int fd = bpf_map_get_fd_by_id(id);
-	bool is = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-		  !strcmp(info.name, "bf_counters");
+	int fd = bpf_map_get_fd_by_id(id), ret;
 
-	if (fd >= 0)
-		close(fd);
-	return is;
+	if (fd < 0)
+		return -errno;
+	ret = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : !strcmp(info.name, "bf_counters");
+	close(fd);
+	return ret;
 }
 
-/* The map of a program's counters, by which tables are told from each other; 0: it cannot be told. */
-static uint32_t counters_of(uint32_t prog_id)
+/* The map of a program's counters, by which tables are told from each other, to @id; 0: there is none. 0 or -errno. */
+static int counters_of(uint32_t prog_id, uint32_t *id)
 {
 	uint32_t ids[BF_NR_MAPS + 1] = {};
 	struct bpf_prog_info info = {.nr_map_ids = ARRAY_SIZE(ids), .map_ids = (uintptr_t)ids};
-	uint32_t len = sizeof(info), i, n, found = 0;
-	int fd = bpf_prog_get_fd_by_id(prog_id);
+	uint32_t len = sizeof(info), i;
+	int fd = bpf_prog_get_fd_by_id(prog_id), ret;
 
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len)) {
-		n = info.nr_map_ids < ARRAY_SIZE(ids) ? info.nr_map_ids : ARRAY_SIZE(ids);
-		for (i = 0; i < n; i++)
-			if (is_counters(ids[i]))
-				found = ids[i];
+	*id = 0;
+	if (fd < 0)
+		return -errno;
+	ret = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
+	for (i = 0; ret >= 0 && i < info.nr_map_ids && i < ARRAY_SIZE(ids); i++) {
+		ret = is_counters(ids[i]);
+		if (ret > 0)
+			*id = ids[i];
 	}
-	if (fd >= 0)
-		close(fd);
-	return found;
+	close(fd);
+	return ret < 0 ? ret : 0;
 }
 
 /* Are the program at XDP and that at tc, @tc, of one table? */
 static int compare_programs(struct bf_edge *e, uint32_t tc)
 {
-	uint32_t xdp;
+	uint32_t xdp, of_xdp = 0, of_tc = 0;
 	int err = program_id(e->switches[SWITCH_XDP], BF_SLOT_TABLE, &xdp);
 
-	e->torn = !err && xdp && (!tc || counters_of(xdp) != counters_of(tc));
+	e->torn = false;
+	if (!err && xdp && tc)
+		err = counters_of(xdp, &of_xdp) ?: counters_of(tc, &of_tc);
+	if (!err && xdp)
+		e->torn = !tc || of_xdp != of_tc;
 	return err;
 }
 
@@ -439,12 +446,22 @@ int bf_edge_fd(const struct bf_edge *e)
 	return e->watch;
 }
 
+static void note_told(void *arg, int ifindex)
+{
+	struct bf_edge *e = arg;
+	size_t i;
+
+	for (i = 0; i < e->nr_ports; i++)
+		if (!ifindex || e->ports[i].dev.ifindex == ifindex)
+			e->ports[i].told = true;
+}
+
 void bf_edge_event(struct bf_edge *e, const char *name)
 {
 	struct bf_why why = {};
 	int err;
 
-	if (!bf_netdev_changed(e->watch))
+	if (!bf_netdev_changed(e->watch, note_told, e))
 		return;
 	err = bf_edge_sync(e, false, name, &why);
 	if (err)

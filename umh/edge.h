@@ -37,6 +37,7 @@ struct bf_loaded;
  * @filters: filters have the place of links
  * @why: why @how is not @asked
  * @seen: it is in the list of interfaces at hand
+ * @told: rtnetlink has told of it since bf_offload_sync() looked
  */
 struct bf_edge_port {
 	struct bf_netdev dev;
@@ -44,7 +45,7 @@ struct bf_edge_port {
 	int links[3];
 	bool filters[2];
 	struct bf_why why;
-	bool seen;
+	bool seen, told;
 };
 
 /**

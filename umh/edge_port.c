@@ -162,8 +162,8 @@ static int open_link(struct bf_edge *e, const char *name)
 int bf_edge_ports_open(struct bf_edge *e)
 {
 	DIR *dir = opendir(e->dir);
+	int err = dir ? 0 : -errno;
 	struct dirent *d;
-	int err = 0;
 
 	while (dir && !err && (d = readdir(dir)))
 		err = open_link(e, d->d_name);

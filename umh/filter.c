@@ -105,7 +105,9 @@ void bf_filter_offload(struct bf_filter *f)
 	bool at_links = f->loaded && f->loaded->attach == BF_ATTACH_LINK;
 
 	if (f->loaded && f->loaded->attach == BF_ATTACH_TC)
-		bf_offload_sync(&f->offload, f->loaded, f->name);
+		bf_offload_sync(&f->offload, f->loaded);
+	else
+		bf_offload_close(&f->offload);
 	bf_early_drop_sync(&f->early, f->asked, f->loaded,
 			   at_links ? bf_pins_root_id(&f->seat.pins) : 0, f->name);
 }
@@ -161,7 +163,9 @@ static int pick_up(struct bf_filter *f, struct bf_why *why)
 		err = bf_seat_adopt(&f->seat, f->loaded);
 	if (err)
 		return err;
-	bf_offload_open(&f->offload, f->loaded);
+	err = bf_offload_open(&f->offload, f->loaded, why);
+	if (err)
+		return err;
 	if (bf_early_drop_open(&f->early))
 		f->asked = BF_EARLY;
 	if (!f->loaded) {
@@ -203,7 +207,7 @@ int bf_filter_open(struct bf_env *env, ino_t inode, const char *name, struct bf_
 	f->kernel_sk = -1;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	bf_seat_init(&f->seat, env, inode);
-	bf_offload_init(&f->offload, &f->seat.edge);
+	bf_offload_init(&f->offload, &f->seat.edge, f->name);
 	bf_early_drop_init(&f->early, env, inode);
 	bf_stage_init(&f->stage, env, inode);
 	err = pick_up(f, why);
@@ -275,6 +279,20 @@ void bf_filter_edge_event(struct bf_filter *f)
 	if (bf_edge_fd(&f->seat.edge) >= 0)
 		bf_edge_event(&f->seat.edge, f->name);
 	bf_early_drop_changed(&f->early);
+	bf_filter_offload(f);
+}
+
+int bf_filter_again_ms(const struct bf_filter *f)
+{
+	uint64_t at = bf_offload_again_at(&f->offload), now = bf_now_ms();
+
+	if (at == BF_OFFLOAD_NEVER)
+		return -1;
+	return at > now ? at - now : 0;
+}
+
+void bf_filter_again(struct bf_filter *f)
+{
 	bf_filter_offload(f);
 }
 

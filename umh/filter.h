@@ -103,6 +103,13 @@ void bf_filter_event(struct bf_filter *f);
 int bf_filter_edge_fd(const struct bf_filter *f);
 void bf_filter_edge_event(struct bf_filter *f);
 
+/*
+ * What could not be put in place is to be tried again, by bf_filter_again(), after this many milliseconds; -1: there is
+ * nothing that only time could help.
+ */
+int bf_filter_again_ms(const struct bf_filter *f);
+void bf_filter_again(struct bf_filter *f);
+
 /* Which placement the next table is to have. At first it is that of the configuration, or that in force. */
 void bf_filter_ask(struct bf_filter *f, enum bf_placement placement);
 

@@ -43,15 +43,32 @@ int bf_netdev_watch(void)
 	return open_route_socket(RTMGRP_LINK | RTMGRP_TC | settings, SOCK_NONBLOCK);
 }
 
-bool bf_netdev_changed(int watch)
+/* Of which interface is the message, which may be cut off? 0: of none, but of a filter, a setting, ... */
+static int told_of(const void *buf, ssize_t n)
 {
-	char buf[1024];
-	bool changed = false;
+	const struct nlmsghdr *nlh = buf;
+	const struct ifinfomsg *ifi = NLMSG_DATA(nlh);
 
-	/* Messages may be cut off: they are not looked at. ENOBUFS says that some were lost. */
-	while (recv(watch, buf, sizeof(buf), MSG_DONTWAIT) >= 0 || errno == ENOBUFS ||
-	       errno == EINTR)
+	return n >= (ssize_t)NLMSG_LENGTH(sizeof(*ifi)) && nlh->nlmsg_type == RTM_NEWLINK
+		       ? ifi->ifi_index
+		       : 0;
+}
+
+bool bf_netdev_changed(int watch, void (*told)(void *arg, int ifindex), void *arg)
+{
+	char buf[1024] __attribute__((aligned(NLMSG_ALIGNTO)));
+	bool changed = false;
+	int ifindex;
+	ssize_t n;
+
+	/* Each message comes by itself. ENOBUFS says that some were lost. */
+	while ((n = recv(watch, buf, sizeof(buf), MSG_DONTWAIT)) >= 0 || errno == ENOBUFS ||
+	       errno == EINTR) {
 		changed = true;
+		ifindex = told_of(buf, n);
+		if (told && (ifindex || (n < 0 && errno == ENOBUFS)))
+			told(arg, ifindex);
+	}
 	return changed;
 }
 

@@ -33,8 +33,11 @@ struct bf_netdev {
 /* A socket that is readable when some interface, filter of one, or setting has changed. It does not block. Or -errno. */
 int bf_netdev_watch(void);
 
-/* Take what such a socket has: is there anything? (That something was lost is something.) */
-bool bf_netdev_changed(int watch);
+/*
+ * Take what such a socket has: is there anything? (That something was lost is something.) @told, unless NULL, is called
+ * with the index of each interface that is told of as such, and with 0 if it cannot be known of which all.
+ */
+bool bf_netdev_changed(int watch, void (*told)(void *arg, int ifindex), void *arg);
 
 /**
  * bf_netdev_list - all interfaces

@@ -9,12 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "edge_port.h"
 #include "env.h"
 #include "load.h"
 #include "offload.h"
 #include "tc.h"
+
+/* Between two attempts at a card that refuses. */
+#define FIRST_WAIT_MS 1000
+#define MAX_WAIT_MS   (3600 * 1000)
+
+/* How often a card is asked for a counter that it does not tell. */
+#define MAX_READS 3
 
 static const char link_kind[] = "hw_", counters_kind[] = "hwc_";
 
@@ -43,10 +51,12 @@ static void unpin(struct bf_offload *o, const char *kind, int ifindex)
 static int open_pin(struct bf_offload *o, const char *kind, int ifindex)
 {
 	char name[32], path[256];
+	int fd;
 
 	pin_name(kind, ifindex, name);
 	bf_edge_path(o->edge, name, path, sizeof(path));
-	return bpf_obj_get(path);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
 }
 
 static void close_port(struct bf_offload_port *p)
@@ -60,9 +70,9 @@ static void close_port(struct bf_offload_port *p)
 	p->seen = NULL;
 }
 
-void bf_offload_init(struct bf_offload *o, struct bf_edge *edge)
+void bf_offload_init(struct bf_offload *o, struct bf_edge *edge, const char *name)
 {
-	*o = (struct bf_offload){.edge = edge};
+	*o = (struct bf_offload){.edge = edge, .name = name};
 }
 
 void bf_offload_close(struct bf_offload *o)
@@ -74,26 +84,25 @@ void bf_offload_close(struct bf_offload *o)
 	free(o->ports);
 	o->ports = NULL;
 	o->nr_ports = 0;
+	o->starved_at = 0;
 }
 
 /* --- counters ---------------------------------------------------------------------------------- */
 
-/* What the card says now, to @seen; if it does not answer, that stays what it was. */
-static void read_counters(struct bf_offload_port *p)
+/*
+ * What the card says now, to @seen, one after the other, since each of them only grows; what it does not tell stays what
+ * it was. 0 or -errno; -ENODEV: the card is gone.
+ */
+static int read_counters(struct bf_offload_port *p)
 {
-	struct xt_counters *now = p->counters < 0 ? NULL : calloc(p->nr, sizeof(*now));
 	uint32_t key, n = p->together ? 1 : p->nr;
+	int tries;
 
-	if (!now)
-		return;
-	for (key = 0; key < n && !bpf_map_lookup_elem(p->counters, &key, &now[key]); key++)
-		;
-	if (key < n) {
-		free(now);
-		return;
-	}
-	free(p->seen);
-	p->seen = now;
+	for (key = 0; p->counters >= 0 && p->seen && key < n; key++)
+		for (tries = 1; bpf_map_lookup_elem(p->counters, &key, &p->seen[key]); tries++)
+			if (errno == ENODEV || tries == MAX_READS)
+				return -errno;
+	return 0;
 }
 
 void bf_offload_add_counters(struct bf_offload *o, struct xt_counters *counters, uint32_t n)
@@ -112,18 +121,27 @@ void bf_offload_add_counters(struct bf_offload *o, struct xt_counters *counters,
 	}
 }
 
+/* Before it counts: when its counters are to be read is no time to fail for want of memory. */
+static int alloc_seen(struct bf_offload_port *p, uint32_t nr)
+{
+	p->nr = nr;
+	p->seen = calloc(nr ?: 1, sizeof(*p->seen));
+	return p->seen ? 0 : -ENOMEM;
+}
+
 /* A pinned map that a former helper made for a table of @nr entries. */
-static void meet_counters(struct bf_offload_port *p, uint32_t nr)
+static int meet_counters(struct bf_offload_port *p, uint32_t nr)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
 
-	p->nr = nr;
-	if (p->counters < 0 || bpf_obj_get_info_by_fd(p->counters, &info, &len))
-		return;
+	if (bpf_obj_get_info_by_fd(p->counters, &info, &len))
+		return errno == ENODEV ? 0 : -errno;
+	/* They are read into as many. */
+	if ((uint64_t)info.max_entries * info.value_size != nr * sizeof(struct xt_counters))
+		return 0;
 	p->together = info.max_entries == 1;
-	if ((uint64_t)info.max_entries * info.value_size == nr * sizeof(struct xt_counters))
-		read_counters(p);
+	return alloc_seen(p, nr);
 }
 
 /* --- taking out -------------------------------------------------------------------------------- */
@@ -131,48 +149,77 @@ static void meet_counters(struct bf_offload_port *p, uint32_t nr)
 /* Its counters are read when no packet can be in it any more, and unpinned when they are where they belong. */
 static void take_out(struct bf_offload *o, struct bf_offload_port *p, struct bf_loaded *loaded)
 {
+	int err;
+
 	if (p->link >= 0) {
 		bpf_link_detach(p->link);
 		close(p->link);
 		p->link = -1;
 	}
 	unpin(o, link_kind, p->dev.ifindex);
-	read_counters(p);
+	err = read_counters(p);
+	if (err && err != -ENODEV)
+		bf_log(BF_LOG_WARN,
+		       "%s: the network card at interface %d does not tell its counters (%s): what "
+		       "it has counted since they were last read is lost",
+		       o->name, p->dev.ifindex, strerror(-err));
 	if (p->seen && loaded && p->nr == loaded->table->num_entries)
 		bf_loaded_add_counters(loaded, p->seen);
 	unpin(o, counters_kind, p->dev.ifindex);
 	close_port(p);
 }
 
+/* The next table may be what a card takes; one that takes no counters takes none of it either. */
 void bf_offload_withdraw(struct bf_offload *o, struct bf_loaded *loaded)
 {
 	size_t i;
 
-	for (i = 0; i < o->nr_ports; i++)
-		take_out(o, &o->ports[i], loaded);
-	bf_offload_close(o);
+	for (i = 0; i < o->nr_ports; i++) {
+		struct bf_offload_port *p = &o->ports[i];
+
+		if (p->link >= 0)
+			take_out(o, p, loaded);
+		if (p->able)
+			p->again_at = p->wait_ms = 0;
+	}
 }
 
-void bf_offload_open(struct bf_offload *o, struct bf_loaded *loaded)
+/* The counters may be there without the link, but not the other way round. */
+static int take_out_left(struct bf_offload *o, int ifindex, struct bf_loaded *loaded)
+{
+	struct bf_offload_port p = {.dev.ifindex = ifindex, .counters = -1};
+	int err = 0;
+
+	/* A pin that cannot be opened is there, and without a descriptor the program would stay for a while. */
+	p.link = open_pin(o, link_kind, ifindex);
+	if (p.link < 0 && p.link != -ENOENT)
+		return p.link;
+	p.counters = open_pin(o, counters_kind, ifindex);
+	if (p.counters < 0)
+		err = p.counters;
+	else if (loaded)
+		err = meet_counters(&p, loaded->table->num_entries);
+	if (err)
+		close_port(&p);
+	else
+		take_out(o, &p, loaded);
+	return err;
+}
+
+int bf_offload_open(struct bf_offload *o, struct bf_loaded *loaded, struct bf_why *why)
 {
 	DIR *dir = opendir(o->edge->dir);
+	int err = dir || errno == ENOENT ? 0 : -errno;
 	struct dirent *d;
 
-	while (dir && (d = readdir(dir))) {
-		struct bf_offload_port p = {};
-
-		/* The counters may be there without the link, but not the other way round. */
-		if (strncmp(d->d_name, counters_kind, strlen(counters_kind)))
-			continue;
-		p.dev.ifindex = atoi(d->d_name + strlen(counters_kind));
-		p.link = open_pin(o, link_kind, p.dev.ifindex);
-		p.counters = open_pin(o, counters_kind, p.dev.ifindex);
-		if (loaded)
-			meet_counters(&p, loaded->table->num_entries);
-		take_out(o, &p, loaded);
-	}
+	while (dir && !err && (d = readdir(dir)))
+		if (!strncmp(d->d_name, counters_kind, strlen(counters_kind)))
+			err = take_out_left(o, atoi(d->d_name + strlen(counters_kind)), loaded);
 	if (dir)
 		closedir(dir);
+	return err ? bf_why(why, err, "what is on network cards cannot be looked at: %s",
+			    strerror(-err))
+		   : 0;
 }
 
 /* --- putting in -------------------------------------------------------------------------------- */
@@ -186,6 +233,36 @@ static int create_counters(const struct bf_map_def *def, uint32_t ifindex)
 	return fd < 0 ? -errno : fd;
 }
 
+static int explain_counters(struct bf_offload_port *p, int err)
+{
+	return bf_why(&p->why, err,
+		      "the network card of %s does not take the counters of a program (%s)",
+		      p->dev.name, strerror(-err));
+}
+
+/* What has nothing to do with the table, and is known with little work. */
+static int check_card(struct bf_offload_port *p)
+{
+	const struct bf_map_def one = {
+		.name = "bf_offloaded", .value_size = sizeof(struct xt_counters), .max_entries = 1};
+	int fd;
+
+	if (p->dev.forwards) {
+		p->again_at = BF_OFFLOAD_NEVER;
+		return bf_why(&p->why, -EOPNOTSUPP,
+			      "%s forwards packets, and the network card cannot tell which ones",
+			      p->dev.name);
+	}
+	if (p->able)
+		return 0;
+	fd = create_counters(&one, p->dev.ifindex);
+	if (fd < 0)
+		return explain_counters(p, fd);
+	close(fd);
+	p->able = true;
+	return 0;
+}
+
 /* Compile, and make the counters: one element each if the card has so many, else one for all. */
 static int compile(struct bf_offload *o, struct bf_offload_port *p, const struct bf_table *table,
 		   struct bf_program **program)
@@ -197,9 +274,13 @@ static int compile(struct bf_offload *o, struct bf_offload_port *p, const struct
 	memcpy(dev.name, p->dev.name, strlen(p->dev.name));
 	memcpy(dev.mac, p->dev.mac, sizeof(dev.mac));
 	bf_env_kernel(o->edge->env, &kernel);
-	p->nr = table->num_entries;
+	err = alloc_seen(p, table->num_entries);
+	if (err)
+		return err;
 	for (p->together = false;; p->together = true) {
 		err = bf_compile_offload(table, &kernel, &dev, p->together, program, &p->why);
+		if (err && err != -ENOMEM)
+			p->again_at = BF_OFFLOAD_NEVER;
 		if (err)
 			return err;
 		p->counters = create_counters(&(*program)->maps[BF_MAP_COUNTERS], p->dev.ifindex);
@@ -210,10 +291,7 @@ static int compile(struct bf_offload *o, struct bf_offload_port *p, const struct
 		bf_program_free(*program);
 		*program = NULL;
 		if (p->together)
-			return bf_why(&p->why, err,
-				      "the network card of %s does not take the counters of a "
-				      "program (%s)",
-				      p->dev.name, strerror(-err));
+			return explain_counters(p, err);
 	}
 }
 
@@ -255,24 +333,47 @@ static int attach(struct bf_offload *o, struct bf_offload_port *p, struct bf_pro
 	return err;
 }
 
-static void put_in(struct bf_offload *o, struct bf_offload_port *p, const struct bf_table *table)
+/* To be tried again after twice the time that it was waited before, unless it is known that it need not be. */
+static void refuse(struct bf_offload_port *p, int err)
+{
+	if (!p->why.text[0])
+		bf_why(&p->why, err, "the network card of %s cannot be given the filter (%s)",
+		       p->dev.name, strerror(-err));
+	p->tried_at = bf_now_ms();
+	if (p->again_at == BF_OFFLOAD_NEVER)
+		return;
+	p->wait_ms = p->wait_ms ? 2 * p->wait_ms : FIRST_WAIT_MS;
+	if (p->wait_ms > MAX_WAIT_MS)
+		p->wait_ms = MAX_WAIT_MS;
+	p->again_at = p->tried_at + p->wait_ms;
+}
+
+/* @table: that of @loaded, copied when it is first needed; to be freed by the caller */
+static void put_in(struct bf_offload *o, struct bf_offload_port *p, struct bf_loaded *loaded,
+		   struct bf_table **table)
 {
 	struct bf_program *program = NULL;
 	int err;
 
-	if (p->dev.forwards) {
-		bf_why(&p->why, -EOPNOTSUPP,
-		       "%s forwards packets, and the network card cannot tell which ones",
-		       p->dev.name);
+	p->again_at = 0;
+	p->why.text[0] = '\0';
+	err = check_card(p);
+	if (!err && !*table)
+		err = bf_table_copy(loaded->table, table);
+	if (!err)
+		err = compile(o, p, *table, &program) ?: attach(o, p, program);
+	bf_program_free(program);
+	if (!err) {
+		p->wait_ms = 0;
 		return;
 	}
-	err = compile(o, p, table, &program) ?: attach(o, p, program);
-	bf_program_free(program);
-	if (!err)
-		return;
-	if (!p->why.text[0])
-		bf_why(&p->why, err, "%s", strerror(-err));
-	take_out(o, p, NULL);
+	if (p->link >= 0) {
+		take_out(o, p, loaded);
+	} else {
+		unpin(o, counters_kind, p->dev.ifindex);
+		close_port(p);
+	}
+	refuse(p, err);
 }
 
 /* --- all of them ------------------------------------------------------------------------------- */
@@ -296,8 +397,10 @@ static struct bf_offload_port *add_port(struct bf_offload *o, const struct bf_ne
 {
 	struct bf_offload_port *ports = realloc(o->ports, (o->nr_ports + 1) * sizeof(*o->ports));
 
-	if (!ports)
+	if (!ports) {
+		o->starved_at = bf_now_ms();
 		return NULL;
+	}
 	o->ports = ports;
 	ports += o->nr_ports++;
 	*ports = (struct bf_offload_port){.dev = *dev, .link = -1, .counters = -1, .wanted = true};
@@ -346,27 +449,58 @@ static void drop_unwanted(struct bf_offload *o, struct bf_loaded *loaded)
 	}
 }
 
-void bf_offload_sync(struct bf_offload *o, struct bf_loaded *loaded, const char *name)
+/* @told: rtnetlink has told of the interface. Our own attempts may be why. */
+static bool is_due(struct bf_offload_port *p, bool told)
+{
+	uint64_t soon = p->tried_at + FIRST_WAIT_MS;
+
+	if (p->link >= 0 || p->again_at == BF_OFFLOAD_NEVER)
+		return false;
+	if (told && p->again_at > soon)
+		p->again_at = soon;
+	return p->again_at <= bf_now_ms();
+}
+
+static void try(struct bf_offload *o, struct bf_offload_port *p, struct bf_loaded *loaded,
+		struct bf_table **table)
+{
+	struct bf_why before = p->why;
+
+	put_in(o, p, loaded, table);
+	if (p->link < 0 && strcmp(before.text, p->why.text))
+		bf_log(BF_LOG_WARN, "%s: %s: XDP is used there instead", o->name, p->why.text);
+	else if (p->link >= 0 && before.text[0])
+		bf_log(BF_LOG_INFO, "%s: the network card of %s has the filter now", o->name,
+		       p->dev.name);
+}
+
+void bf_offload_sync(struct bf_offload *o, struct bf_loaded *loaded)
 {
 	struct bf_table *table = NULL;
 	size_t i;
 
+	o->starved_at = 0;
 	drop_unwanted(o, loaded);
 	for (i = 0; i < o->edge->nr_ports; i++) {
-		const struct bf_edge_port *e = &o->edge->ports[i];
-		struct bf_offload_port *p;
+		struct bf_edge_port *e = &o->edge->ports[i];
+		struct bf_offload_port *p = NULL;
 
-		if (!is_wanted(e) || find(o, e->dev.ifindex))
-			continue;
-		/* Of the table in force only the copy is kept that it was saved in. */
-		if (!table && bf_table_load(loaded->table->saved, loaded->table->saved_len, &table))
-			return;
-		p = add_port(o, &e->dev);
-		if (!p)
-			break;
-		put_in(o, p, table);
-		if (p->link < 0)
-			bf_log(BF_LOG_WARN, "%s: %s: XDP is used there instead", name, p->why.text);
+		if (is_wanted(e))
+			p = find(o, e->dev.ifindex) ?: add_port(o, &e->dev);
+		if (p && is_due(p, e->told))
+			try(o, p, loaded, &table);
+		e->told = false;
 	}
 	bf_table_free(table);
+}
+
+uint64_t bf_offload_again_at(const struct bf_offload *o)
+{
+	uint64_t at = o->starved_at ? o->starved_at + FIRST_WAIT_MS : BF_OFFLOAD_NEVER;
+	size_t i;
+
+	for (i = 0; i < o->nr_ports; i++)
+		if (o->ports[i].link < 0 && o->ports[i].again_at < at)
+			at = o->ports[i].again_at;
+	return at;
 }

@@ -170,6 +170,7 @@ static void handle_events(struct bf_worker *w, const struct pollfd *pfds)
 static bool wait_event(struct bf_worker *w)
 {
 	int64_t left = w->due - bf_now_ms();
+	int again = w->site.filter ? bf_filter_again_ms(w->site.filter) : -1;
 	struct pollfd pfds[] = {
 		{.fd = w->event, .events = POLLIN},
 		{.fd = w->site.filter ? bf_filter_fd(w->site.filter) : -1, .events = POLLIN},
@@ -183,10 +184,15 @@ static bool wait_event(struct bf_worker *w)
 		left = 0;
 	if ((w->busy || (w->site.filter && bf_filter_asks(w->site.filter))) && left > REST_MS)
 		left = REST_MS;
-	ret = poll(pfds, ARRAY_SIZE(pfds), left);
+	if (again > left)
+		again = -1;
+	ret = poll(pfds, ARRAY_SIZE(pfds), again >= 0 ? again : left);
 	if (w->site.filter)
 		bf_filter_tidy(w->site.filter, w->ws->idle_ms);
-	if (ret == 0 && w->busy) {
+	if (again >= 0 && !bf_filter_again_ms(w->site.filter)) {
+		bf_filter_again(w->site.filter);
+		w->busy = true;
+	} else if (ret == 0 && w->busy) {
 		w->busy = false;
 		malloc_trim(0);
 	}

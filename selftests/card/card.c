@@ -8,6 +8,9 @@
  * them: "card" (dropped there), "driver" (dropped there) or "up".
  *
  * card INTERFACE - is there a program on it? Exit status 0 if so.
+ *
+ * card INTERFACE take | give | hold - put another program on it, which passes everything; take that off again; or have one
+ * there for as long as standard input is open
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -15,7 +18,9 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +70,9 @@ static void open_map(struct card *c, uint32_t id)
 
 /*
  * As they were loaded, but for references to maps, which are ids, and the number of the one helper that is called, which
- * is its place in the kernel.
+ * is its place in the kernel. False: it is another one, which passes everything.
  */
-static void take_off(struct card *c, uint32_t id)
+static bool take_off(struct card *c, uint32_t id)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info), maps[2] = {}, i;
@@ -79,8 +84,10 @@ static void take_off(struct card *c, uint32_t id)
 	info.map_ids = (uintptr_t)maps;
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		die("the program on the card");
-	if (!info.ifindex || info.nr_map_ids != 1)
+	if (!info.ifindex || info.nr_map_ids > 1)
 		die("the program is not the card's");
+	if (!info.nr_map_ids)
+		return false;
 	c->nr_insns = info.xlated_prog_len / sizeof(c->insns[0]);
 	open_map(c, maps[0]);
 	for (i = 0; i < c->nr_insns; i++) {
@@ -94,6 +101,7 @@ static void take_off(struct card *c, uint32_t id)
 			i++;
 		}
 	}
+	return true;
 }
 
 /* What the copy has counted is the card's, too. */
@@ -163,6 +171,40 @@ static int run(int prog, int ifindex, const uint8_t *frame, int n)
 	return opts.retval;
 }
 
+static int load_other(int ifindex)
+{
+	static const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_ifindex = ifindex);
+	int prog = bpf_prog_load(BPF_PROG_TYPE_XDP, "other", "GPL", pass, 2, &opts);
+
+	if (prog < 0)
+		die("a program for the card");
+	return prog;
+}
+
+static int other(int ifindex, const char *what)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_HW_MODE);
+	char byte;
+
+	if (!strcmp(what, "give"))
+		errno = -bpf_xdp_detach(ifindex, XDP_FLAGS_HW_MODE, NULL);
+	else if (!strcmp(what, "take"))
+		errno = -bpf_xdp_attach(ifindex, load_other(ifindex), XDP_FLAGS_HW_MODE, NULL);
+	else
+		errno = bpf_link_create(load_other(ifindex), ifindex, BPF_XDP, &opts) < 0 ? errno
+											  : 0;
+	if (errno)
+		die(what);
+	if (!strcmp(what, "hold"))
+		while (read(STDIN_FILENO, &byte, 1) > 0)
+			;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, ids);
@@ -171,8 +213,8 @@ int main(int argc, char **argv)
 	uint8_t frame[FRAME_SIZE];
 	int ifindex, prog, n;
 
-	if (argc != 2 && argc != 5) {
-		fprintf(stderr, "usage: card INTERFACE [SOURCE PORT N]\n");
+	if (argc < 2 || argc > 5 || argc == 4) {
+		fprintf(stderr, "usage: card INTERFACE [take | give | hold | SOURCE PORT N]\n");
 		return 2;
 	}
 	ifindex = if_nametoindex(argv[1]);
@@ -180,10 +222,11 @@ int main(int argc, char **argv)
 		die(argv[1]);
 	if (argc == 2)
 		return !ids.hw_prog_id;
+	if (argc == 3)
+		return other(ifindex, argv[2]);
 	n = atoi(argv[4]);
 	make_frame(frame, argv[1], argv[2], atoi(argv[3]));
-	if (ids.hw_prog_id) {
-		take_off(&card, ids.hw_prog_id);
+	if (ids.hw_prog_id && take_off(&card, ids.hw_prog_id)) {
 		prog = bpf_prog_load(BPF_PROG_TYPE_XDP, "copy", "GPL", card.insns, card.nr_insns,
 				     &xdp);
 		if (run(prog, ifindex, frame, n) == XDP_DROP) {

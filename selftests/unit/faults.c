@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -56,12 +57,16 @@ void faults_pause(bool pause)
 
 /* The linker makes __real_NAME where the program is linked with --wrap=NAME. */
 #define WRAP(kinds, failure, ret, name, params, args)                                              \
-	ret __real_##name params __attribute__((weak));                                            \
+	WRAP_FOR(__real_##name, kinds, failure, ret, name, params, args)
+
+/* With another function behind it: fake_card.c. */
+#define WRAP_FOR(real, kinds, failure, ret, name, params, args)                                    \
+	ret real params __attribute__((weak));                                                     \
 	ret __wrap_##name params                                                                   \
 	{                                                                                          \
 		if (faults_hit(kinds, #name))                                                      \
 			return failure;                                                            \
-		return __real_##name args;                                                         \
+		return real args;                                                                  \
 	}
 
 WRAP(FAULT_MEMORY, NULL, void *, malloc, (size_t n), (n))
@@ -70,14 +75,14 @@ WRAP(FAULT_MEMORY, NULL, void *, realloc, (void *p, size_t n), (p, n))
 WRAP(FAULT_MEMORY, NULL, void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
 WRAP(FAULT_MEMORY, NULL, char *, strdup, (const char *s), (s))
 
-WRAP(FAULT_CALL, -1, int, bpf_map_create,
-     (enum bpf_map_type type, const char *name, __u32 key, __u32 value, __u32 max,
-      const struct bpf_map_create_opts *opts),
-     (type, name, key, value, max, opts))
-WRAP(FAULT_CALL, -1, int, bpf_prog_load,
-     (enum bpf_prog_type type, const char *name, const char *license, const struct bpf_insn *insns,
-      size_t n, const struct bpf_prog_load_opts *opts),
-     (type, name, license, insns, n, opts))
+WRAP_FOR(card_map_create, FAULT_CALL, -1, int, bpf_map_create,
+	 (enum bpf_map_type type, const char *name, __u32 key, __u32 value, __u32 max,
+	  const struct bpf_map_create_opts *opts),
+	 (type, name, key, value, max, opts))
+WRAP_FOR(card_prog_load, FAULT_CALL, -1, int, bpf_prog_load,
+	 (enum bpf_prog_type type, const char *name, const char *license,
+	  const struct bpf_insn *insns, size_t n, const struct bpf_prog_load_opts *opts),
+	 (type, name, license, insns, n, opts))
 WRAP(FAULT_CALL, -1, int, bpf_btf_load,
      (const void *data, size_t size, const struct bpf_btf_load_opts *opts), (data, size, opts))
 WRAP(FAULT_CALL, -1, int, bpf_prog_bind_map,
@@ -87,11 +92,12 @@ WRAP(FAULT_CALL, -1, int, bpf_prog_test_run_opts, (int prog, struct bpf_test_run
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, int, bpf_map_update_elem,
      (int fd, const void *key, const void *value, __u64 flags), (fd, key, value, flags))
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, int, bpf_map_delete_elem, (int fd, const void *key), (fd, key))
-WRAP(FAULT_CALL, -1, int, bpf_map_lookup_elem, (int fd, const void *key, void *value),
-     (fd, key, value))
+WRAP_FOR(card_map_lookup_elem, FAULT_CALL, -1, int, bpf_map_lookup_elem,
+	 (int fd, const void *key, void *value), (fd, key, value))
 WRAP(FAULT_CALL | FAULT_CHANGE, -1, int, bpf_obj_pin, (int fd, const char *path), (fd, path))
 WRAP(FAULT_CALL, -1, int, bpf_obj_get, (const char *path), (path))
-WRAP(FAULT_CALL, -1, int, bpf_obj_get_info_by_fd, (int fd, void *info, __u32 *len), (fd, info, len))
+WRAP_FOR(card_obj_get_info_by_fd, FAULT_CALL, -1, int, bpf_obj_get_info_by_fd,
+	 (int fd, void *info, __u32 *len), (fd, info, len))
 WRAP(FAULT_CALL, -1, int, bpf_prog_get_fd_by_id, (__u32 id), (id))
 WRAP(FAULT_CALL, -1, int, bpf_map_get_fd_by_id, (__u32 id), (id))
 
@@ -133,7 +139,21 @@ WRAP(FAULT_CALL, -1, ssize_t, sendto,
      (int sk, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len),
      (sk, buf, len, flags, to, to_len))
 
-/* These two are not expected to fail; but a process can end before them. */
+/* Those of umh/offload.c, for its own test alone. */
+WRAP_FOR(card_link_create, FAULT_CALL | FAULT_CHANGE, -1, int, bpf_link_create,
+	 (int prog, int target, enum bpf_attach_type type, const struct bpf_link_create_opts *opts),
+	 (prog, target, type, opts))
+WRAP(FAULT_CALL, NULL, DIR *, opendir, (const char *path), (path))
+
+/* These are not expected to fail; but a process can end before them. */
+int __real_bpf_link_detach(int fd) __attribute__((weak));
+int __wrap_bpf_link_detach(int fd)
+{
+	if (fault.death)
+		faults_hit(FAULT_CHANGE, "bpf_link_detach");
+	return __real_bpf_link_detach(fd);
+}
+
 int __real_unlink(const char *path) __attribute__((weak));
 int __wrap_unlink(const char *path)
 {

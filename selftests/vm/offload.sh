@@ -56,6 +56,16 @@ at() {
 	return 1
 }
 
+# comes_to PLACEMENT: the same within ten seconds.
+comes_to() {
+	local i
+
+	for i in 1 2 3 4 5 6 7 8 9; do
+		! at "$1" >/dev/null || return 0
+	done
+	at "$1"
+}
+
 # says TEXT: the status does, within a second.
 says() {
 	local i
@@ -169,6 +179,100 @@ refused ports/0/bpf_xdpoffload_accept "does not run programs"
 forwards 0
 expect "when nothing is against it, it is on the card" at offload
 
+# --- asked again -------------------------------------------------------------------------------
+
+# not_yet TEXT: it has been refused, for this reason, and is a second later.
+not_yet() {
+	says "$1" && sleep 1 && says "$1" && at xdp
+}
+
+# bytes PACKETS: that number, and theirs.
+bytes() {
+	echo "$1 $(($1 * 33))"
+}
+
+list=$(rules -vnxL INPUT)
+read -r packets _ <<<"$(counts 192.0.2.66)"
+
+# back WHY: the filter is on the card again; the driver has dropped a frame meanwhile.
+back() {
+	expect "$1, and it is on the card" comes_to offload
+	expect "as the kernel says" on_card
+	same "which drops" card "$(frames 192.0.2.66 9 1)"
+	packets=$((packets + 2))
+	list=$(rules -vnxL INPUT)
+	same "and counts go on" "$(bytes $packets)" "$(counts 192.0.2.66)"
+}
+
+# There is some program on it, within two seconds.
+taken() {
+	local i
+
+	for i in {1..20}; do
+		! on_card || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+forwards 1
+expect "it is in the driver" at xdp
+echo N >$knobs/bpf_bind_verifier_accept
+forwards 0
+expect "a card that refuses the program" not_yet "refused the program"
+same "leaves it to the driver" driver "$(frames 192.0.2.66 9 1)"
+echo Y >$knobs/bpf_bind_verifier_accept
+back "takes it later, without anything else that happens"
+
+forwards 1
+expect "it is in the driver" at xdp
+echo N >$knobs/ports/0/bpf_map_accept
+forwards 0
+expect "a card that takes no counters" not_yet "does not take the counters"
+same "leaves it to the driver" driver "$(frames 192.0.2.66 9 1)"
+echo Y >$knobs/ports/0/bpf_map_accept
+ip -n "$lab-host" link set nic0 txqueuelen 777
+back "takes some when the interface has changed"
+
+forwards 1
+expect "it is in the driver" at xdp
+expect "a card may have another program" inside host "$BUILD/selftests/card" nic0 take
+forwards 0
+expect "which stays" not_yet "has another program"
+expect "as the kernel says, too" on_card
+same "with the filter in the driver" driver "$(frames 192.0.2.66 9 1)"
+expect "it is taken off" inside host "$BUILD/selftests/card" nic0 give
+back "which the kernel tells of"
+
+forwards 1
+expect "it is in the driver" at xdp
+mkfifo "$T/held"
+inside host "$BUILD/selftests/card" nic0 hold <"$T/held" &
+exec {held}>"$T/held"
+expect "one may be there by a link" taken
+forwards 0
+expect "which stays" not_yet "has another program"
+same "with the filter in the driver" driver "$(frames 192.0.2.66 9 1)"
+exec {held}>&-
+wait $!
+back "when it goes, the kernel tells nobody"
+
+forwards 1
+expect "it is in the driver" at xdp
+echo N >$knobs/ports/0/bpf_xdpoffload_accept
+forwards 0
+expect "a card that runs nothing" not_yet "does not run programs"
+same "leaves it to the driver" driver "$(frames 192.0.2.66 9 1)"
+echo Y >$knobs/ports/0/bpf_xdpoffload_accept
+expect "another table" rules -A INPUT -s 192.0.2.79 -j DROP
+expect "is put on it" at offload
+list=$(rules -vnxL INPUT)
+packets=$((packets + 1))
+same "with the counters of the one before" "$(bytes $packets)" "$(counts 192.0.2.66)"
+expect "it goes" rules -D INPUT -s 192.0.2.79 -j DROP
+
+# --- what the table is in the way of ------------------------------------------------------------
+
 expect "a rule that needs conntrack, in front" rules -I INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
 expect "keeps the table in the driver" at xdp
 expect "and the status says why" says "a network card cannot tell (ctstate)"
@@ -190,7 +294,7 @@ before=$(counts 192.0.2.66)
 echo 7 >$bus/del_device
 expect "a card that goes is not in the status" gone
 list=$(rules -vnxL INPUT)
-same "and leaves what it has counted" "15 495 15 495" "$before $(counts 192.0.2.66)"
+same "and leaves what it has counted" "$(bytes $((packets + 1))) $(bytes $((packets + 1)))" "$before $(counts 192.0.2.66)"
 expect "a new card" new_card
 expect "gets the program" at offload
 same "which drops" card "$(frames 192.0.2.66 9 1)"
@@ -202,6 +306,6 @@ expect "offload is asked for" rules -D INPUT -s 192.0.2.78 -j DROP
 expect "and had" at offload
 expect "the table goes back to ip_tables" inside host "$BPFILTER" detach
 expect_not "the card has nothing" on_card
-same "ip_tables has the counters" "16 528" "$(list=$(plain host iptables-legacy -vnxL INPUT) && counts 192.0.2.66)"
+same "ip_tables has the counters" "$(bytes $((packets + 2)))" "$(list=$(plain host iptables-legacy -vnxL INPUT) && counts 192.0.2.66)"
 
 tap_end
