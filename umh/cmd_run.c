@@ -31,7 +31,7 @@ static const char usage[] =
 	"      xdp,generic     the same for drivers that cannot\n"
 	"      offload         as xdp, and what network cards can drop, on those\n"
 	"      auto            netfilter where the kernel can (6.4 or later, or the module), else tc;\n"
-	"                      and drivers drop early what INPUT is certain to drop\n"
+	"                      and drivers drop early what INPUT or FORWARD is certain to drop\n"
 	"                      If not given: what the configuration file says, or as auto, but for the last.\n"
 	"  --help              this text\n"
 	"\n"
