@@ -165,7 +165,7 @@ throughput() {
 		say "throughput: $1, $n rules"
 		load "$1" "$n" || return
 		blast "$1" "$n" accept empty nf-0 "${subjects[@]}" "${early[@]}" || return
-		blast "$1" "$n" drop xdp-drop=drop tc-drop=tc-drop k-drop nf-drop "${subjects[@]}" || return
+		blast "$1" "$n" drop xdp-drop=drop tc-drop=tc-drop k-drop nf-drop "${subjects[@]}" "${early[@]}" || return
 	done
 }
 
