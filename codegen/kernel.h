@@ -185,6 +185,7 @@ struct bf_kernel {
 	uint32_t net_fib_main, net_custom_local;
 	uint32_t net_hash_mix;
 	uint32_t net_addresses;		 /* net.ipv4.inet_addr_lst; 0: one for all namespaces */
+	bool addresses_known;		 /* they are where they are looked for (umh/addresses.h) */
 	uint64_t all_addresses;		 /* then: its address, or 0, as of the functions below */
 	uint32_t ifa_node, ifa_local;	 /* in_ifaddr.addr_lst, or .hash; .ifa_local */
 	uint32_t ifa_dev, in_device_dev; /* in_ifaddr, in_device: for all_addresses */
@@ -193,7 +194,7 @@ struct bf_kernel {
 	uint32_t fib_metrics, metrics_list; /* fib_info, dst_metrics.metrics */
 	uint32_t nhc_lwtstate, nhc_exceptions;
 	uint32_t dev_mtu;
-	uint32_t net_use_pmtu, net_min_pmtu;
+	uint32_t net_use_pmtu;
 	uint32_t net_xfrm_count, net_xfrm_default;
 	uint32_t net_tclassid;	     /* 0: there is none */
 	uint32_t veth_skb, skb_vlan; /* veth_xdp_buff.skb, 0 if not known; sk_buff.vlan_all */
@@ -201,6 +202,10 @@ struct bf_kernel {
 	uint64_t features_merge;     /* datagrams, or what is forwarded, is merged by GRO */
 	uint64_t feature_gro;
 	uint32_t flags_vrf;
+	/* Of the count of sockets for which datagrams may be merged, udp_encap_needed_key; 0: not known. */
+	uint64_t udp_merging;
+	bool has_key;
+	uint32_t key_enabled; /* static_key */
 	/* Addresses of functions; 0: not known, or not there. The first is needed. */
 	uint64_t fn_link, fn_ipt, fn_mangle, fn_defrag, fn_bridge, fn_conntrack, fn_nat;
 

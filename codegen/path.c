@@ -5,7 +5,8 @@
  * whatever anybody changes is seen by the next packet, and nobody has to be told. What is looked at, in the order in which the stack comes by it:
  *
  *	the interface		in this namespace; no port, nothing at tc or nf_tables' ingress, no VRF; no tags taken off
- *	GRO			a datagram is merged if its socket wants that: it goes up if there is any socket for it; a
+ *	GRO			a datagram is merged if its socket wants that: where there are sockets that do, in any namespace, it goes
+ *				up if there is any for it; a
  *				segment without data ends what is held: of TCP, only what asks for a connection stays (that, as
  *				it is most of what comes, in front of the rules)
  *	PREROUTING		no hook but those of ip_tables' raw, mangle and nat with an empty chain, whose policy accepts,
@@ -242,7 +243,7 @@ static void check_merging(struct path *p)
 	unless_zero(p, BPF_REG_1, BF_EARLY_GRO);
 }
 
-/* To @up with a datagram for which there is a socket. r7 is the context. */
+/* To @up with a datagram for which there is a socket, if any socket is for merged ones. r7 is the context. */
 static void check_gro(struct path *p)
 {
 	struct bf_asm *a = p->a;
@@ -253,6 +254,11 @@ static void check_gro(struct path *p)
 	if_gro(p, none);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_PROTO));
 	bf_jifi(a, BPF_JNE, BPF_REG_1, IPPROTO_UDP, none);
+	if (p->k->udp_merging) {
+		bf_ld_imm64(a, BPF_REG_1, p->k->udp_merging);
+		read_at(p, BPF_W, BPF_REG_1, BPF_REG_1, 0);
+		bf_jif32i(a, BPF_JEQ, BPF_REG_1, 0, none);
+	}
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_6, BF_KEY(BF_L4LEN));
 	bf_jifi(a, BPF_JLT, BPF_REG_1, 8, none);
 	bf_emit_sk_lookup(a, BPF_FUNC_sk_lookup_udp);
@@ -605,21 +611,23 @@ static void find_own(struct path *p, const struct bf_program *program)
 }
 
 /*
- * The source is none of the machine's addresses, of an interface or with a route of its own. That one of them is found in the
- * same way tells that this kernel finds them so; but one of 256 is found by chance.
+ * The source is none of the machine's addresses. Where it is not known that this kernel finds them so, it must be one without a route
+ * of its own, and one of the machine's must be found in the same way; but one of 256 is found by chance.
  */
 static void check_source(struct path *p, const struct bf_program *program)
 {
 	struct bf_asm *a = p->a;
 	int none = bf_asm_label(a), known = bf_asm_label(a), other = bf_asm_label(a);
 
-	find_leaf(p, BF_SADDR, none);
-	/* A route to that address alone, whatever it is. */
-	bf_jmp(a, p->up);
-	bf_asm_here(a, none);
-	find_own(p, program);
-	find_address(p, known, p->why[BF_EARLY_ADDRESSES]);
-	bf_asm_here(a, known);
+	if (!p->k->addresses_known) {
+		find_leaf(p, BF_SADDR, none);
+		/* A route to that address alone, whatever it is. */
+		bf_jmp(a, p->up);
+		bf_asm_here(a, none);
+		find_own(p, program);
+		find_address(p, known, p->why[BF_EARLY_ADDRESSES]);
+		bf_asm_here(a, known);
+	}
 	store_address(p, BF_FRAME_BUF, BF_SADDR);
 	find_address(p, p->up, other);
 	bf_asm_here(a, other);

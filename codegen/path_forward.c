@@ -6,18 +6,18 @@
  *
  *	the interface		forwards
  *	TTL			is more than 1
- *	the route		the longest match in main's table, for certain (fib.h): an ordinary one, with one next hop that is no
- *				object, by another interface, which has IP, without a tunnel. By the same one, it is a
+ *	the route		the longest match in main's table, for certain (fib.h): an ordinary one, with one next hop by another
+ *				interface, which has IP, without a tunnel. By the same one, it is a
  *				redirect, and its source is looked at
- *	its length		no more than that interface takes, of which neither the route nor (with net.ipv4.ip_forward_use_pmtu,
- *				or an MTU below net.ipv4.route.min_pmtu) what has been learnt of the destination says
- *				less. With more, it depends on the packet
+ *	its length		no more than that interface takes, of which neither the route nor (with net.ipv4.ip_forward_use_pmtu, or
+ *				one below net.ipv4.route.min_pmtu) what has been learnt of the destination says less
  *	IPsec			has no policy for what is forwarded or leaves, and lets pass what has none
  *	sockets			none is connected with the packet's addresses, of which one would not be the machine's: early
  *				demultiplexing gives the packet to it, and ip_forward() discards it
  *
  * The route is walked to by a global function, as in path_source.c.
  */
+#include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
@@ -30,15 +30,16 @@
 /* What the function gets and gives, BF_COND_STATE bytes at the end of the frame, where nothing is yet. */
 enum arguments {
 	ARGUMENTS = BF_FRAME_SIZE - BF_COND_STATE,
-	ARG_NET = 0,  /* uint64_t */
-	ARG_DEV = 8,  /* uint64_t: the one that it came by */
-	ARG_KEY = 16, /* uint32_t: the destination */
-	ARG_LEN = 20, /* uint32_t: of the packet */
-	ARG_OUT = 24, /* uint64_t: the struct net_device that it leaves by */
+	ARG_NET = 0,	/* uint64_t */
+	ARG_DEV = 8,	/* uint64_t: the one that it came by */
+	ARG_KEY = 16,	/* uint32_t: the destination */
+	ARG_LEN = 20,	/* uint32_t: of the packet */
+	ARG_OUT = 24,	/* uint64_t: the struct net_device that it leaves by */
+	ARG_WHOLE = 32, /* uint32_t: not 0 if it must not be cut */
 };
 
-/* What an MTU that has been learnt is at least, unless net.ipv4.route.min_pmtu says otherwise. */
-#define MIN_PMTU 552
+/* No MTU is less. */
+#define MIN_MTU 68
 
 _Static_assert((int)ARGUMENTS > (int)BF_FRAME_COUNTERS, "what counts is overwritten");
 
@@ -49,10 +50,9 @@ static void read_at(struct bf_asm *a, int size, int dst, int base, int off)
 	bf_raw_ldx(a, size, dst, 0);
 }
 
-/* To @up unless the interface r8 forwards and the packet may go on. Clobbers r0 to r5. */
+/* To @up unless the interface r8 forwards and the packet may go on; ARG_WHOLE. Clobbers r0 to r5. */
 static void emit_may_forward(struct bf_asm *a, int up)
 {
-	const int at = ETH_HLEN + offsetof(struct iphdr, ttl);
 	const struct bf_kernel *k = a->kernel;
 
 	read_at(a, BPF_DW, BPF_REG_1, BPF_REG_8, k->dev_ip_ptr);
@@ -64,10 +64,13 @@ static void emit_may_forward(struct bf_asm *a, int up)
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_3, offsetof(struct xdp_md, data));
 	bf_ldx(a, BPF_W, BPF_REG_3, BPF_REG_3, offsetof(struct xdp_md, data_end));
 	bf_mov(a, BPF_REG_2, BPF_REG_1);
-	bf_alui(a, BPF_ADD, BPF_REG_2, at + 1);
+	bf_alui(a, BPF_ADD, BPF_REG_2, ETH_HLEN + sizeof(struct iphdr));
 	bf_jif(a, BPF_JGT, BPF_REG_2, BPF_REG_3, up);
-	bf_ldx(a, BPF_B, BPF_REG_1, BPF_REG_1, at);
-	bf_jifi(a, BPF_JLE, BPF_REG_1, 1, up);
+	bf_ldx(a, BPF_B, BPF_REG_2, BPF_REG_1, ETH_HLEN + offsetof(struct iphdr, ttl));
+	bf_jifi(a, BPF_JLE, BPF_REG_2, 1, up);
+	bf_ldx(a, BPF_H, BPF_REG_2, BPF_REG_1, ETH_HLEN + offsetof(struct iphdr, frag_off));
+	bf_alui(a, BPF_AND, BPF_REG_2, htons(0x4000));
+	bf_stx(a, BPF_W, BPF_REG_6, ARGUMENTS + ARG_WHOLE, BPF_REG_2);
 }
 
 /* key[BF_OIF] = the name of the interface ARG_OUT. */
@@ -100,20 +103,30 @@ void bf_emit_forward(struct bf_asm *a, const struct bf_program *p, int up)
 	emit_out_name(a, p);
 }
 
-/* r8 = the fib_info of the route that the walk has found, r9 = its one next hop; to @no if that is not all. Clobbers r0 to r5. */
+/* r8 = the fib_info of the route that the walk has found, r9 = its one next hop, which may be an object of its own; to @no if that is not all. Clobbers r0 to r5. */
 static void emit_next_hop(struct bf_asm *a, int no)
 {
 	const struct bf_kernel *k = a->kernel;
+	int object = bf_asm_label(a), found = bf_asm_label(a);
 
 	bf_ldx(a, BPF_DW, BPF_REG_1, BPF_REG_10, BF_FIB_BASE + BF_FIB_NODE);
 	read_at(a, BPF_DW, BPF_REG_8, BPF_REG_1, (int)k->fa_info - (int)k->fa_list);
 	bf_jifi(a, BPF_JEQ, BPF_REG_8, 0, no);
-	read_at(a, BPF_DW, BPF_REG_1, BPF_REG_8, k->fib_nexthop);
-	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, no);
+	read_at(a, BPF_DW, BPF_REG_9, BPF_REG_8, k->fib_nexthop);
+	bf_jifi(a, BPF_JNE, BPF_REG_9, 0, object);
 	read_at(a, BPF_W, BPF_REG_1, BPF_REG_8, k->fib_nhs);
 	bf_jif32i(a, BPF_JNE, BPF_REG_1, 1, no);
 	bf_mov(a, BPF_REG_9, BPF_REG_8);
 	bf_alui(a, BPF_ADD, BPF_REG_9, k->fib_nh);
+	bf_jmp(a, found);
+	bf_asm_here(a, object);
+	read_at(a, BPF_B, BPF_REG_1, BPF_REG_9, k->nexthop_is_group);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, no);
+	read_at(a, BPF_DW, BPF_REG_9, BPF_REG_9, k->nexthop_info);
+	read_at(a, BPF_B, BPF_REG_1, BPF_REG_9, k->nh_info_reject_nh);
+	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, no);
+	bf_alui(a, BPF_ADD, BPF_REG_9, k->nh_info_nhc);
+	bf_asm_here(a, found);
 	read_at(a, BPF_DW, BPF_REG_1, BPF_REG_9, k->nhc_lwtstate);
 	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, no);
 }
@@ -124,7 +137,7 @@ static void emit_next_hop(struct bf_asm *a, int no)
  *	metrics = fi->fib_metrics->metrics;
  *	if (metrics[RTAX_MTU - 1] || metrics[RTAX_LOCK - 1] || net->ipv4.sysctl_ip_fwd_use_pmtu)
  *		goto no;
- *	if (nhc->nhc_exceptions && (len > MIN_PMTU || net->ipv4.ip_rt_min_pmtu < MIN_PMTU))
+ *	if (nhc->nhc_exceptions && whole && len > MIN_MTU)
  *		goto no;
  */
 static void emit_route_mtu(struct bf_asm *a, int no)
@@ -144,10 +157,10 @@ static void emit_route_mtu(struct bf_asm *a, int no)
 	bf_jifi(a, BPF_JNE, BPF_REG_1, 0, no);
 	read_at(a, BPF_DW, BPF_REG_1, BPF_REG_9, k->nhc_exceptions);
 	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, short_enough);
+	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, ARG_WHOLE);
+	bf_jifi(a, BPF_JEQ, BPF_REG_1, 0, short_enough);
 	bf_ldx(a, BPF_W, BPF_REG_1, BPF_REG_7, ARG_LEN);
-	bf_jifi(a, BPF_JGT, BPF_REG_1, MIN_PMTU, no);
-	read_at(a, BPF_W, BPF_REG_1, BPF_REG_8, k->net_min_pmtu);
-	bf_jifi(a, BPF_JLT, BPF_REG_1, MIN_PMTU, no);
+	bf_jifi(a, BPF_JGT, BPF_REG_1, MIN_MTU, no);
 	bf_asm_here(a, short_enough);
 }
 

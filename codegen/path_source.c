@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Does rp_filter let a packet's source pass? fib_validate_source() and __fib_validate_source() of net/ipv4/fib_frontend.c, for
- * a packet to a local address, where there is no policy routing, and no route with a realm:
+ * a packet to a local address, or that leaves by another interface, where there is no policy routing, and no route with a realm:
  *
  *	rpf = max(net->ipv4.devconf_all->rp_filter, in_dev->cnf.rp_filter);
  *	if (fib_lookup(net, source, &res) || res.type != RTN_UNICAST)

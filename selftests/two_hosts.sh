@@ -145,6 +145,7 @@ wake() {
 				'for i in {1..16}; do echo >/dev/udp/192.0.2.1/10; done' 2>/dev/null
 		done
 	done
+	sleep 0.05
 }
 
 # compare TEXT some|none: the same traffic, the same counters; and how much is dropped early.

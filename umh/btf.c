@@ -426,8 +426,8 @@ static uint32_t module_btf_id(const char *module)
 	return 0;
 }
 
-/* What programs at interfaces need to look at conntrack, if the kernel has it. */
-static void read_ct_lookup(struct btf *vmlinux, struct bf_kernel *kernel)
+/* What programs at interfaces need to look at conntrack, if the kernel has it. False: its module could not be read. */
+static bool read_ct_lookup(struct btf *vmlinux, struct bf_kernel *kernel)
 {
 	static const struct bf_btf_wanted nfct[] = {BF_BTF_WANT("sk_buff", "_nfct", skb_nfct)};
 	struct btf *module;
@@ -435,17 +435,18 @@ static void read_ct_lookup(struct btf *vmlinux, struct bf_kernel *kernel)
 	kernel->ct_btf_id = 0;
 	kernel->has_ct_lookup = false;
 	if (bf_btf_find(vmlinux, kernel, nfct, ARRAY_SIZE(nfct), NULL))
-		return;
+		return true;
 	kernel->has_ct_lookup = find_ct_lookup(vmlinux, kernel);
 	if (kernel->has_ct_lookup)
-		return;
+		return true;
 	module = btf__load_module_btf("nf_conntrack", vmlinux);
 	if (!module)
-		return;
+		return false;
 	if (find_ct_lookup(module, kernel))
 		kernel->ct_btf_id = module_btf_id("nf_conntrack");
 	kernel->has_ct_lookup = kernel->ct_btf_id;
 	btf__free(module);
+	return true;
 }
 
 /* Conntrack's module, which is another one when it is loaded again; 0: it is not there, or is none. */
@@ -467,7 +468,8 @@ int bf_btf_read(struct bf_kernel *kernel, struct bf_why *why)
 			      "/sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF and "
 			      "a mounted /sys are needed");
 	kernel->ct_module = conntrack_module();
-	read_ct_lookup(btf, kernel);
+	if (!read_ct_lookup(btf, kernel))
+		kernel->ct_module = 0;
 	err = read_functions(btf, kernel, why);
 	err = err ?: bf_btf_find(btf, kernel, basic, ARRAY_SIZE(basic), why);
 	if (!err) {
@@ -499,9 +501,8 @@ void bf_btf_read_conntrack(struct bf_kernel *kernel)
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
 		return;
-	kernel->ct_module = module;
 	read_conntrack(btf, kernel);
-	read_ct_lookup(btf, kernel);
+	kernel->ct_module = read_ct_lookup(btf, kernel) ? module : 0;
 	bf_btf_read_tracked(btf, kernel);
 	btf__free(btf);
 }

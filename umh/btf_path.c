@@ -126,21 +126,22 @@ static const struct bf_btf_wanted forwarding[] = {
 	BF_BTF_WANT("fib_nh_common", "nhc_exceptions", nhc_exceptions),
 	BF_BTF_WANT("net_device", "mtu", dev_mtu),
 	BF_BTF_WANT("net", "ipv4.sysctl_ip_fwd_use_pmtu", net_use_pmtu),
-	BF_BTF_WANT("net", "ipv4.ip_rt_min_pmtu", net_min_pmtu),
 };
 
-/* With CONFIG_XFRM there are both. */
+/* With CONFIG_XFRM there are all of these. */
 static void find_forwarding(const struct btf *btf, struct bf_kernel *kernel)
 {
+	static const struct bf_btf_wanted any[] = {BF_BTF_WANT("net", "xfrm", net_xfrm_count)};
 	static const struct bf_btf_wanted counts[] = {
 		BF_BTF_WANT("net", "xfrm.policy_count", net_xfrm_count)};
 	static const struct bf_btf_wanted defaults[] = {
 		BF_BTF_WANT("net", "xfrm.policy_default", net_xfrm_default)};
 
 	kernel->has_forward = !bf_btf_find(btf, kernel, forwarding, ARRAY_SIZE(forwarding), NULL);
-	if (bf_btf_find(btf, kernel, counts, 1, NULL))
+	if (bf_btf_find(btf, kernel, any, 1, NULL))
 		kernel->net_xfrm_count = 0;
-	else if (bf_btf_find(btf, kernel, defaults, 1, NULL))
+	else if (bf_btf_find(btf, kernel, counts, 1, NULL) ||
+		 bf_btf_find(btf, kernel, defaults, 1, NULL))
 		kernel->has_forward = false;
 }
 
@@ -170,6 +171,8 @@ static bool find_in_module(struct btf *vmlinux, const char *module, struct bf_ke
 void bf_btf_read_path(struct btf *btf, struct bf_kernel *kernel)
 {
 	static const struct bf_btf_wanted veth[] = {BF_BTF_WANT("veth_xdp_buff", "skb", veth_skb)};
+	static const struct bf_btf_wanted key[] = {
+		BF_BTF_WANT("static_key", "enabled", key_enabled)};
 	static const struct bf_btf_wanted tc[] = {
 		BF_BTF_WANT("net_device", "tcx_ingress", dev_tc_ingress)};
 	static const struct bf_btf_wanted old_tc[] = {
@@ -188,6 +191,7 @@ void bf_btf_read_path(struct btf *btf, struct bf_kernel *kernel)
 	if (!kernel->has_path)
 		return;
 	find_forwarding(btf, kernel);
+	kernel->has_key = !bf_btf_find(btf, kernel, key, 1, NULL);
 	if (!find_in_module(btf, "veth", kernel, veth, ARRAY_SIZE(veth)))
 		kernel->veth_skb = 0;
 	if (bf_btf_find(btf, kernel, tc, 1, NULL) && bf_btf_find(btf, kernel, old_tc, 1, NULL))
@@ -255,10 +259,15 @@ static void read_symbols(struct bf_symbols *s)
 		const char *name;
 		uint64_t *address;
 	} symbols[] = {
-		{"nf_hook_run_bpf", &s->link},	      {"ipt_do_table", &s->ipt},
-		{"iptable_mangle_hook", &s->mangle},  {"ipv4_conntrack_defrag", &s->defrag},
-		{"ip_sabotage_in", &s->bridge},	      {"ipv4_conntrack_in", &s->conntrack},
-		{"nf_nat_ipv4_pre_routing", &s->nat}, {"inet_addr_lst", &s->all_addresses},
+		{"nf_hook_run_bpf", &s->link},
+		{"ipt_do_table", &s->ipt},
+		{"iptable_mangle_hook", &s->mangle},
+		{"ipv4_conntrack_defrag", &s->defrag},
+		{"ip_sabotage_in", &s->bridge},
+		{"ipv4_conntrack_in", &s->conntrack},
+		{"nf_nat_ipv4_pre_routing", &s->nat},
+		{"inet_addr_lst", &s->all_addresses},
+		{"udp_encap_needed_key", &s->udp_merging},
 	};
 	FILE *file = fopen("/proc/kallsyms", "re");
 	unsigned long long address;
@@ -297,4 +306,6 @@ void bf_symbols_look(struct bf_symbols *s, struct bf_kernel *kernel)
 	kernel->fn_conntrack = s->conntrack;
 	kernel->fn_nat = s->nat;
 	kernel->all_addresses = s->all_addresses;
+	kernel->udp_merging =
+		s->udp_merging && kernel->has_key ? s->udp_merging + kernel->key_enabled : 0;
 }

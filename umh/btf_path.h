@@ -47,19 +47,19 @@ void bf_btf_read_tracked(struct btf *btf, struct bf_kernel *kernel);
 void bf_btf_read_path_again(struct bf_kernel *kernel);
 
 /**
- * bf_symbols - what is known of the addresses of the kernel's functions, and of a variable
+ * bf_symbols - what is known of the addresses of the kernel's functions, and of variables
  * @modules: a sum of what was in /proc/modules then: with other modules there are other functions
  */
 struct bf_symbols {
 	bool read;
 	uint64_t modules;
-	uint64_t link, ipt, mangle, defrag, bridge, conntrack, nat, all_addresses;
+	uint64_t link, ipt, mangle, defrag, bridge, conntrack, nat, all_addresses, udp_merging;
 };
 
 /* Have modules come or gone since it was read? */
 bool bf_symbols_changed(const struct bf_symbols *symbols);
 
-/* Have kernel->fn_* and all_addresses: read again if modules have come or gone. Those that are not known are 0. */
+/* Have kernel->fn_*, all_addresses and udp_merging: read again if modules have come or gone. Those that are not known are 0. */
 void bf_symbols_look(struct bf_symbols *symbols, struct bf_kernel *kernel);
 
 #endif /* BPFILTER_BTF_PATH_H */

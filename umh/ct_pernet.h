@@ -9,14 +9,14 @@
 #define BPFILTER_CT_PERNET_H
 
 struct bf_kernel;
+struct bf_reader;
 
 /**
  * bf_ct_pernet_find - find it in the namespace of this thread
- * @kernel: has_tracked; has_ct_pernet and what is behind that is set
+ * @kernel: has_tracked; has_ct_pernet, which is false, and what is behind that is set
  *
- * The kernel's memory is read by a program in test runs. Where it is not found has_ct_pernet is false: conntrack is not there,
- * or not as it is known here.
+ * Where it is not found has_ct_pernet stays false: conntrack is not there, or not as it is known here.
  */
-void bf_ct_pernet_find(struct bf_kernel *kernel);
+void bf_ct_pernet_find(struct bf_kernel *kernel, const struct bf_reader *reader);
 
 #endif /* BPFILTER_CT_PERNET_H */

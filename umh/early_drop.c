@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "addresses.h"
 #include "array.h"
 #include "config.h"
 #include "ct_pernet.h"
@@ -18,6 +19,7 @@
 #include "env.h"
 #include "load.h"
 #include "rcu.h"
+#include "reader.h"
 #include "tc.h"
 
 static const char switch_name[] = "early_switch", asked_name[] = "early_asked",
@@ -260,6 +262,21 @@ static int load_program(const struct bf_loaded *l, const struct bf_program *prog
 	return prog;
 }
 
+/* What only the kernel's memory tells. Without it less is dropped early, or with more effort. */
+static void look_into(struct bf_kernel *kernel)
+{
+	struct bf_reader reader;
+
+	kernel->has_ct_pernet = kernel->addresses_known = false;
+	if (!kernel->has_dev)
+		return;
+	if (!bf_reader_open(&reader, kernel)) {
+		bf_ct_pernet_find(kernel, &reader);
+		bf_addresses_check(kernel, &reader);
+	}
+	bf_reader_close(&reader);
+}
+
 /* 0 or -errno with the reason. */
 static int load(struct bf_early_drop *d, const struct bf_loaded *loaded, uint32_t root_id,
 		struct bf_why *why)
@@ -279,7 +296,7 @@ static int load(struct bf_early_drop *d, const struct bf_loaded *loaded, uint32_
 	if (!kernel.net_addresses && !kernel.all_addresses)
 		return bf_why(why, -EOPNOTSUPP,
 			      "/proc/kallsyms does not tell where the machine's addresses are");
-	bf_ct_pernet_find(&kernel);
+	look_into(&kernel);
 	err = bf_netns_cookie(&early.cookie);
 	if (!err && !early.cookie)
 		err = -EOPNOTSUPP;

@@ -319,10 +319,64 @@ same "the first SYNs are dropped early" 200 "$(early)"
 note "data around 200 SYNs of one connection: ip_tables $(tcp_rule plain), auto $(tcp_rule auto)"
 expect "they do not end what GRO holds: less packets are counted, or as many" \
 	[ "$(tcp_rule auto | cut -d' ' -f1)" -le "$(tcp_rule plain | cut -d' ' -f1)" ]
+# datagrams N: such ones to port 10 from both clients, in a row.
+datagrams() {
+	local w
+
+	for w in $worlds; do
+		filter "$w" iptables-legacy -Z INPUT
+		for ((i = 0; i < $1; i++)); do echo "192.0.2.1 60 64 0 0 udp 10"; done |
+			inside "c$w" "$nic" to to-h "$(mac "$w")" || return
+	done
+	sleep 0.1
+}
+
+restore table
+datagrams 40
+same "datagrams that nobody wants merged are dropped early" 40 "$(early)"
+sockets=()
+for world in $worlds; do
+	nsenter --net="/run/netns/$lab-h$world" "$nic" merge 10 >"$T/merge-$world" &
+	sockets+=($!)
+	expect "a socket that wants them merged" within 5 grep -q ready "$T/merge-$world"
+done
+datagrams 40
+same "none is dropped early then" 0 "$(early)"
+# Into how many depends on when they come.
+for world in $worlds; do
+	expect "they are merged ($world)" [ "$(dropped_rule "$world")" -lt 40 ]
+done
+kill "${sockets[@]}"
+wait "${sockets[@]}" 2>/dev/null
+datagrams 40
+same "they are dropped early again" 40 "$(early)"
 hold_packets 0
 neighbours asked
 restore table
 compare "with GRO" some
+
+# --- what is accepted --------------------------------------------------------------------------
+
+# searched PORT N: how many of so many datagrams are dropped early, all by one CPU.
+searched() {
+	local before i
+
+	before=$(early)
+	for ((i = 0; i < $2; i++)); do echo "192.0.2.1 60 64 0 0 udp $1"; done |
+		inside cauto taskset -c 0 "$nic" to to-h "$(mac auto)"
+	sleep 0.1
+	echo $(($(early) - before))
+}
+
+neighbours known
+same "what is dropped is searched for, each packet of it" 20 "$(searched 10 20)"
+same "so is what is accepted, 16 times" 0 "$(searched 1001 17)"
+same "then 15 go up whatever they are" 0 "$(searched 10 15)"
+same "the next one is searched for, and all that follow" 5 "$(searched 10 5)"
+same "16 are accepted" 0 "$(searched 1001 16)"
+same "that is not enough" 5 "$(searched 10 5)"
+neighbours asked
+restore table
 
 # --- conntrack, nat ----------------------------------------------------------------------------
 

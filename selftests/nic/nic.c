@@ -13,6 +13,9 @@
  * nic fill INTERFACE MAC DPORT N	N datagrams to that port, each of another address of 10/8
  * nic from INTERFACE MAC DPORT TOS	datagrams to that port, of the addresses on standard input, one a line
  * nic to INTERFACE MAC			a packet for each line on standard input: ADDRESS LENGTH TTL TOS DF udp|FLAGS DPORT
+ * nic merge DPORT			a socket for datagrams to that port, that wants them merged (UDP_GRO), until killed; says "ready"
+ * nic too-big INTERFACE MAC HOST TO SPORT MTU	an ICMP error to that host: its datagram from that port to that address was too
+ *					big for a link with that MTU
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -37,6 +40,10 @@
 
 #include "frame.h"
 #include "odd.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 /* --- features ---------------------------------------------------------------------------------- */
 
@@ -211,6 +218,25 @@ static int send_trailer(const char *interface, const char *mac, bool behind, siz
 	return err;
 }
 
+/* Does not return unless that fails. */
+static int merge(int dport)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(dport)};
+	int sk = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1, err;
+
+	if (sk >= 0 && !bind(sk, (struct sockaddr *)&at, sizeof(at)) &&
+	    !setsockopt(sk, SOL_UDP, UDP_GRO, &one, sizeof(one))) {
+		puts("ready");
+		fflush(stdout);
+		for (;;)
+			pause();
+	}
+	err = -errno;
+	if (sk >= 0)
+		close(sk);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	int err = -EINVAL;
@@ -233,6 +259,11 @@ int main(int argc, char **argv)
 		err = send_from(argv[2], argv[3], atoi(argv[4]), strtol(argv[5], NULL, 0), stdin);
 	else if (argc == 4 && !strcmp(argv[1], "to"))
 		err = send_to(argv[2], argv[3], stdin);
+	else if (argc == 8 && !strcmp(argv[1], "too-big"))
+		err = send_too_big(argv[2], argv[3], argv[4], argv[5], atoi(argv[6]),
+				   atoi(argv[7]));
+	else if (argc == 3 && !strcmp(argv[1], "merge"))
+		err = merge(atoi(argv[2]));
 	if (err)
 		fprintf(stderr, "nic %s: %s\n", argc > 1 ? argv[1] : "", strerror(-err));
 	return err ? 1 : 0;

@@ -272,3 +272,40 @@ int send_to(const char *interface, const char *mac, FILE *lines)
 	close(s.sk);
 	return s.err;
 }
+
+int send_too_big(const char *interface, const char *mac, const char *host, const char *to,
+		 int sport, int mtu)
+{
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+		struct udphdr udp;
+	} error = {};
+	struct sender s;
+	int err = open_sender(&s, interface, mac);
+
+	if (err)
+		return err;
+	begin(&s, IPPROTO_ICMP);
+	error.icmp.type = ICMP_DEST_UNREACH;
+	error.icmp.code = ICMP_FRAG_NEEDED;
+	error.icmp.un.frag.mtu = htons(mtu);
+	error.ip = (struct iphdr){.version = 4,
+				  .ihl = 5,
+				  .tot_len = htons(1500),
+				  .frag_off = htons(IP_DF),
+				  .ttl = 64,
+				  .protocol = IPPROTO_UDP};
+	error.udp = (struct udphdr){.source = htons(sport), .dest = htons(9), .len = htons(1480)};
+	if (inet_pton(AF_INET, host, &s.f.ip.daddr) == 1 &&
+	    inet_pton(AF_INET, to, &error.ip.daddr) == 1) {
+		error.ip.saddr = s.f.ip.daddr;
+		error.ip.check = frame_fold(frame_add(&error.ip, sizeof(error.ip), 0));
+		memcpy(s.f.l4, &error, sizeof(error));
+		end(&s, sizeof(error), ICMP_CHECK, RIGHT);
+	} else {
+		s.err = -EINVAL;
+	}
+	close(s.sk);
+	return s.err;
+}

@@ -26,4 +26,8 @@ int send_from(const char *interface, const char *mac, int dport, int tos, FILE *
  */
 int send_to(const char *interface, const char *mac, FILE *lines);
 
+/* To @host: its datagram from port @sport to @to, which is not to be cut, was longer than @mtu. */
+int send_too_big(const char *interface, const char *mac, const char *host, const char *to,
+		 int sport, int mtu);
+
 #endif /* NIC_ODD_H */
