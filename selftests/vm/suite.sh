@@ -103,11 +103,15 @@ run)
 	for t in conntrack filter forms kernel_table match_live match_sender packet trial; do
 		is_between "$(uname -r)" || [ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
 	done
-	is_between "$(uname -r)" || live+=("$here/vm/offload.sh")
-	export TEST_TABLES=20
-	run "$here/vm/modules.sh" "$here/vm/keep_hooks.sh" "${live[@]}" \
-		"$here/e2e/effects.sh" "$here/e2e/placement.sh 1" \
-		"$lab $T/differential --sets=24 --packets=500 --seed=1"
+	sets=12
+	if ! is_between "$(uname -r)"; then
+		sets=16
+		live+=("$here/vm/offload.sh" "$here/e2e/effects.sh")
+	fi
+	export TEST_TABLES=10
+	run "$here/vm/modules.sh" "$here/vm/keep_hooks.sh" "${live[@]}" "$here/e2e/placement.sh 1" \
+		"$lab $T/differential --sets=$sets --packets=500 --seed=1" \
+		"$lab $T/differential --attach=auto --sets=8 --packets=400 --seed=1"
 	;;
 through)
 	# The same tests, with the module in between, which each loads and unloads: the programs are at its hooks or, in
@@ -124,7 +128,7 @@ through)
 		user+=("$here/e2e/save.sh")
 	fi
 	run "${user[@]}" "$here/e2e/fallback.sh" "$here/e2e/transport.sh 5" \
-		"$lab $T/differential --sets=30 --packets=400 --seed=1"
+		"$lab $T/differential --sets=20 --packets=400 --seed=1"
 	;;
 without)
 	# What does not concern eBPF works as anywhere, and so does what is at the interfaces.
