@@ -184,6 +184,7 @@ module_helper() {
 	cat >"$T/helper" <<END
 #!/bin/sh
 export BPFILTER_RUN_DIR='$BPFILTER_RUN_DIR' BPFILTER_PIN_DIR='$BPFILTER_PIN_DIR'
+${BPFILTER_CONFIG:+export BPFILTER_CONFIG='$BPFILTER_CONFIG'}
 exec '$BPFILTER' "\$@"
 END
 	chmod 755 "$T/helper"

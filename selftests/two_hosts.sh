@@ -41,10 +41,12 @@ filter() {
 	local w=$1
 
 	shift
-	if [ "$w" = auto ]; then
-		inside hauto "$BPFILTER" run --attach=auto -- "$@"
+	if [ "$w" != auto ]; then
+		plain hplain "$@"
+	elif by_module; then
+		inside hauto "$@"
 	else
-		inside hplain "$@"
+		inside hauto "$BPFILTER" run --attach=auto -- "$@"
 	fi
 }
 

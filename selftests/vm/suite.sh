@@ -142,7 +142,7 @@ module)
 	for s in "$here"/vm/module_*.sh; do
 		# What is not about the kernel is said by the oldest one.
 		[[ $s != */module_@(fail|installed|time).sh ]] || ! has_links "$(uname -r)" || continue
-		[[ $s != */module_@(caps|kill|mute|programs|stop).sh ]] || ! is_between "$(uname -r)" || continue
+		[[ $s != */module_@(auto|caps|kill|mute|programs|stop).sh ]] || ! is_between "$(uname -r)" || continue
 		own_boot "$s" || shared+=("$s")
 	done
 	run "${shared[@]}"
