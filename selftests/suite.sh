@@ -39,12 +39,12 @@ sanitized)
 		"$lab $T/differential --sets=30" "$lab $T/flood --replaces=50"
 	;;
 slow)
-	exec "${run[@]}" -t 2400 "$T/unit/test_faults_edge" "env TEST_PAIRS=10000000 $T/unit/test_classify" \
+	exec "${run[@]}" -t 2400 "$T/unit/test_faults_edge" "env TEST_PAIRS=5000000 $T/unit/test_classify" \
 		"$lab $T/differential --attach=tc --sets=200 --seed=2" \
 		"$lab $T/differential --attach=xdp,generic --sets=200 --seed=2" \
 		"$lab $T/differential --attach=xdp --sets=100 --seed=3" \
 		"$lab $T/differential --attach=auto --sets=60 --seed=5" \
-		"$lab $T/differential --replay --sets=20 --packets=400 --shape-rules=500" \
+		"$lab $T/differential --replay --sets=10 --packets=300 --shape-rules=300" \
 		"$lab $T/differential --replay --sets=20 --packets=500 --mutants" \
 		"$lab $T/differential --sets=220" "$T/mutate --random --count=200000 --seed=2" \
 		"$lab $T/differential --sets=0 --shapes=3 --shape-rules=20000 --packets=3000 --corpus= --rules-dir=" \

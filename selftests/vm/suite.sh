@@ -100,7 +100,7 @@ run)
 	# Without the module. Of the unit tests those that need a kernel; the others say the same
 	# everywhere, as does what is about user space.
 	live=()
-	for t in conntrack filter forms kernel_table match_live match_sender packet trial; do
+	for t in conntrack filter forms kernel_table match_sender packet trial; do
 		is_between "$(uname -r)" || [ ! -x "$T/unit/test_$t" ] || live+=("$T/unit/test_$t")
 	done
 	sets=12
@@ -120,6 +120,7 @@ through)
 	user=()
 	has_links "$(uname -r)" || user=("$here/e2e/demo.sh" "$here/e2e/docker_calls.sh" "$here/e2e/effects.sh"
 		"$here/e2e/mutate.sh 300" "$here/e2e/persist.sh 5" "$here/e2e/replay.sh" "$here/e2e/translate.sh"
+		"$here/e2e/transport.sh 5"
 		"$lab $T/mutate --random --count=1000")
 	# The real rule sets if they are here, else ours.
 	if [ -d "$here/../corpus" ]; then
@@ -127,7 +128,7 @@ through)
 	elif ! has_links "$(uname -r)"; then
 		user+=("$here/e2e/save.sh")
 	fi
-	run "${user[@]}" "$here/e2e/fallback.sh" "$here/e2e/transport.sh 5" \
+	run "${user[@]}" "$here/e2e/fallback.sh" \
 		"$lab $T/differential --sets=20 --packets=400 --seed=1"
 	;;
 without)
@@ -142,7 +143,7 @@ module)
 	for s in "$here"/vm/module_*.sh; do
 		# What is not about the kernel is said by the oldest one.
 		[[ $s != */module_@(fail|installed|time).sh ]] || ! has_links "$(uname -r)" || continue
-		[[ $s != */module_@(auto|caps|kill|mute|programs|stop).sh ]] || ! is_between "$(uname -r)" || continue
+		[[ $s != */module_@(auto|caps|fuzz|kill|mute|programs|stop).sh ]] || ! is_between "$(uname -r)" || continue
 		own_boot "$s" || shared+=("$s")
 	done
 	run "${shared[@]}"
