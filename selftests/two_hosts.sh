@@ -63,6 +63,15 @@ clients() {
 	for w in $worlds; do inside "c$w" "$@" || return; done
 }
 
+# batch [OPTION...]: commands of ip on standard input, in both hosts.
+batch() {
+	local w list rc=0
+
+	list=$(cat)
+	for w in $worlds; do ip -n "$lab-h$w" "$@" -batch - <<<"$list" || rc=1; done
+	return $rc
+}
+
 # restore FUNCTION: its table in both.
 restore() {
 	local w

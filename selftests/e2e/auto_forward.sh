@@ -104,15 +104,6 @@ large_forward_table() {
 	echo "COMMIT"
 }
 
-# batch [OPTION...]: commands on standard input, in both hosts.
-batch() {
-	local w list rc=0
-
-	list=$(cat)
-	for w in $worlds; do ip -n "$lab-h$w" "$@" -batch - <<<"$list" || rc=1; done
-	return $rc
-}
-
 # Packets in all rules that drop.
 all_dropped() {
 	filter "$1" iptables-legacy -nvxL | awk '$3 == "DROP" { n += $1 } END { print n + 0 }'

@@ -114,15 +114,6 @@ source_table() {
 	echo "COMMIT"
 }
 
-# batch [OPTION...]: commands on standard input, in both hosts.
-batch() {
-	local w list rc=0
-
-	list=$(cat)
-	for w in $worlds; do ip -n "$lab-h$w" "$@" -batch - <<<"$list" || rc=1; done
-	return $rc
-}
-
 # filtered ALL DEV: rp_filter.
 filtered() {
 	hosts sysctl -qw "net.ipv4.conf.all.rp_filter=$1" "net.ipv4.conf.to-c.rp_filter=$2"
